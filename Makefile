@@ -1,0 +1,45 @@
+# Everything a person or CI does with this checkout. Needs make, python3 and python3-venv; the rest comes into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+# A make that is killed takes its server with it.
+WITH_MAKE := $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv --pdeathsig TERM)
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lock sdl clean venv venv-dev
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: venv ## Start Fleetgraph with its own PostgreSQL and Valkey on 127.0.0.1:5000 (HOST, PORT; Ctrl-C stops all)
+	@exec $(WITH_MAKE) $(BIN)/fleetgraph serve
+
+test: venv-dev ## Run the whole suite on private stores of its own (one folder: make test ARGS=tests/api)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: venv-dev ## Lint, format, types, import rule, dependencies, spelling, SDL; the same as in CI
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/codespell
+	$(BIN)/fleetgraph sdl --check
+
+sdl: venv-dev ## Write graphql/schema.graphql anew from the code
+	@$(BIN)/fleetgraph sdl
+
+lock: venv-dev ## Choose the newest versions that fit and write requirements/*.lock with their hashes
+	$(COMPILE) --upgrade pyproject.toml requirements/run.in --output-file requirements/run.lock
+	$(COMPILE) --upgrade pyproject.toml requirements/dev.in --output-file requirements/dev.lock
+
+clean: ## Remove .venv and what the tools left; the data in .data stay
+	rm -rf .venv explorer/dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
+
+venv:
+	@requirements/install run
+
+venv-dev:
+	@requirements/install dev
