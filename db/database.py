@@ -1,0 +1,213 @@
+"""Connections: the read pool, write transactions with their events, the realtime connection's settings, the epoch.
+
+Statements come from db.queries; this module runs them. It keeps no state in a PostgreSQL session, so that pgbouncer
+in transaction mode works.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import UUID
+
+import asyncpg
+import orjson
+from sqlalchemy.engine import make_url
+
+from db.handles import Event, NewEvent, NewLogLine
+from db.models.base import Row
+from db.queries import events
+from db.statements import Statement
+
+R = TypeVar("R", bound=Row)
+
+READ_POOL_SIZE = 10  # one request holds one connection per statement only
+WRITE_POOL_SIZE = 5
+CONNECT_TIMEOUT_S = 10
+STATEMENT_TIMEOUT_MS = 9_000  # below the 10 s that an operation may take
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot be reached or used; the message says what to do."""
+
+
+class ReadHandle:
+    """Runs each statement on a connection of the read pool, held for that statement only."""
+
+    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+        self._pool = pool
+        self.statement_count = 0
+
+    async def fetch(self, statement: Statement[R], *values: Any) -> list[R]:
+        """All rows."""
+        self.statement_count += 1
+        async with self._pool.acquire() as connection:
+            return await connection.fetch(  # type: ignore[return-value]
+                statement.sql, *statement.arguments(values), record_class=statement.row
+            )
+
+    async def fetch_row(self, statement: Statement[R], *values: Any) -> R | None:
+        """The first row, or None."""
+        rows = await self.fetch(statement, *values)
+        return rows[0] if rows else None
+
+
+@dataclass(slots=True)
+class WriteTransaction:
+    """One transaction. Collects events and log lines, and writes them by one statement, the last before COMMIT."""
+
+    connection: Any
+    emitted: list[Event] = field(default_factory=list)
+    log_heads: dict[UUID, int] = field(default_factory=dict)
+    _events: list[NewEvent] = field(default_factory=list)
+    _lines: list[NewLogLine] = field(default_factory=list)
+
+    async def fetch(self, statement: Statement[R], *values: Any) -> list[R]:
+        """All rows."""
+        return await self.connection.fetch(  # type: ignore[no-any-return]
+            statement.sql, *statement.arguments(values), record_class=statement.row
+        )
+
+    async def fetch_row(self, statement: Statement[R], *values: Any) -> R | None:
+        """The first row, or None."""
+        rows = await self.fetch(statement, *values)
+        return rows[0] if rows else None
+
+    async def execute_many(self, statement: Statement[Row], rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once per row of values, in one round trip."""
+        await self.connection.executemany(statement.sql, [statement.arguments(tuple(row)) for row in rows])
+
+    def emit(self, topic: str, kind: str, facts: dict[str, Any]) -> None:
+        """Have an event written at the end of this transaction."""
+        self._events.append(NewEvent(topic, kind, facts))
+
+    def append_log(self, lines: Iterable[NewLogLine]) -> None:
+        """Have log lines appended at the end of this transaction."""
+        self._lines.extend(lines)
+
+    async def finish(self) -> None:
+        """Write what was collected. The database handle calls it before COMMIT; afterwards `emitted` is final."""
+        if self._events or self._lines:
+            self.emitted, self.log_heads = await events.emit(self, self._events, self._lines)
+
+
+class Database:
+    """The pools of one process."""
+
+    def __init__(self, url: str, read_pool: asyncpg.Pool[Any], write_pool: asyncpg.Pool[Any]) -> None:
+        self.url = url
+        self.read = ReadHandle(read_pool)
+        self._read_pool = read_pool
+        self._write_pool = write_pool
+        self.epoch: UUID = UUID(int=0)  # set by open_database
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[WriteTransaction]:
+        """One transaction: commits at the end of the block, rolls back when it raises.
+
+        After the block `transaction.emitted` holds the committed events: hand them to pubsub.
+        """
+        async with self._write_pool.acquire() as connection, connection.transaction():
+            transaction = WriteTransaction(connection)
+            yield transaction
+            await transaction.finish()
+
+    async def close(self) -> None:
+        """Close all connections; those that are still busy after 5 s are cut."""
+        for pool in (self._read_pool, self._write_pool):
+            try:
+                await asyncio.wait_for(pool.close(), 5)
+            except TimeoutError:
+                pool.terminate()
+
+
+def connect_arguments(url: str) -> dict[str, Any]:
+    """asyncpg's arguments for a URL such as ``postgresql+asyncpg://user:password@host:5432/name?host=/socket/folder``.
+
+    Raises DatabaseUnavailable when it is no PostgreSQL URL.
+    """
+    try:
+        parsed = make_url(url)
+    except Exception as error:
+        raise DatabaseUnavailable(
+            "DATABASE_URL is not a URL; it should look like postgresql+asyncpg://user:password@host:5432/name"
+        ) from error
+    if parsed.get_backend_name() not in ("postgresql", "postgres"):
+        raise DatabaseUnavailable(
+            f"DATABASE_URL names {parsed.get_backend_name()}; Fleetgraph needs PostgreSQL:"
+            " postgresql+asyncpg://user:password@host:5432/name"
+        )
+    query = dict(parsed.query)
+    arguments: dict[str, Any] = {
+        "user": parsed.username,
+        "password": parsed.password,
+        "database": parsed.database,
+        "host": query.pop("host", None) or parsed.host,
+        "port": parsed.port,
+    }
+    ssl = query.pop("sslmode", None) or query.pop("ssl", None)
+    if ssl:
+        arguments["ssl"] = ssl
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+async def _prepare(connection: Any) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: orjson.dumps(value).decode(),
+        decoder=orjson.loads,
+        format="text",
+    )
+
+
+async def _no_reset(_connection: Any) -> None:
+    """Reads leave nothing behind in a session, so the RESET round trip at each release is not needed."""
+
+
+async def open_database(
+    url: str, *, read_size: int = READ_POOL_SIZE, write_size: int = WRITE_POOL_SIZE
+) -> Database:
+    """Open the pools and read the epoch. Raises DatabaseUnavailable with one line that says what to do."""
+    arguments = connect_arguments(url)
+    settings = {
+        "application_name": "fleetgraph",
+        "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+        "timezone": "UTC",
+        "jit": "off",  # compiling costs more than any of our statements
+    }
+    common: dict[str, Any] = {
+        **arguments,
+        "timeout": CONNECT_TIMEOUT_S,
+        "server_settings": settings,
+        "init": _prepare,
+        "reset": _no_reset,
+    }
+    where = describe(url)
+    try:
+        read_pool = await asyncpg.create_pool(min_size=1, max_size=read_size, **common)
+        write_pool = await asyncpg.create_pool(min_size=1, max_size=write_size, **common)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise DatabaseUnavailable(explain(error, where)) from error
+    database = Database(url, read_pool, write_pool)
+    database.epoch = await events.ensure_epoch(database)
+    return database
+
+
+def describe(url: str) -> str:
+    """The URL without its password, for messages."""
+    return make_url(url).render_as_string(hide_password=True)
+
+
+def explain(error: BaseException, where: str) -> str:
+    """One line about why a database cannot be used, and what to do."""
+    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+        return f"the database at {where} refused the user or password; correct DATABASE_URL"
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return f"the database named in {where} does not exist; create it (createdb), or correct DATABASE_URL"
+    if isinstance(error, OSError | TimeoutError):
+        return f"no database answers at {where}; start PostgreSQL there, or correct DATABASE_URL"
+    return f"the database at {where} cannot be used: {error}"

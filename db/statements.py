@@ -1,0 +1,75 @@
+"""SQLAlchemy statements compiled once to what asyncpg runs: text with $1, $2 …, and the order of the arguments.
+
+A statement of fixed shape is compiled at import; pages once per shape, in a bounded cache of their query module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Double, Numeric, Table, Uuid, bindparam, cast
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.sql.elements import BindParameter, ColumnElement
+from sqlalchemy.sql.expression import ClauseElement
+
+from db.models.base import Row
+
+R = TypeVar("R", bound=Row)
+DIALECT = PGDialect_asyncpg()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement(Generic[R]):
+    """A compiled statement.
+
+    `order` gives, for each $n, the index of the caller's argument, or the constant that the statement was built with.
+    """
+
+    sql: str
+    row: type[R]
+    order: tuple[tuple[int, Any], ...] | None
+
+    def arguments(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Put the caller's values, given in the order of `compile_statement`, into the order of $1, $2 …"""
+        if self.order is None:
+            return values
+        return tuple(constant if index < 0 else values[index] for index, constant in self.order)
+
+
+def compile_statement(clause: ClauseElement, row: type[R], *parameters: str) -> Statement[R]:
+    """Compile `clause`; its named parameters are passed in the order of `parameters`, each once."""
+    compiled: Any = clause.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
+    names: list[str] = list(compiled.positiontup or ())
+    missing = set(parameters) - set(names)
+    if missing:
+        raise ValueError(f"the statement has no parameter {sorted(missing)}: {compiled.string}")
+    order = tuple((parameters.index(name), None) if name in parameters else (-1, compiled.params[name]) for name in names)
+    identical = [index for index, _ in order] == list(range(len(parameters)))
+    return Statement(compiled.string, row, None if identical else order)
+
+
+def raw_statement(sql: str, row: type[R] = Row) -> Statement[R]:  # type: ignore[assignment]
+    """A statement written as SQL with $1, $2 …, where SQLAlchemy's expression language would hide more than it shows."""
+    return Statement(sql, row, None)
+
+
+def row_columns(source: Any, row: type[Row]) -> list[ColumnElement[Any]]:
+    """Select `row`'s columns from `source` (a table, alias or subquery), in the row's order, money as float8."""
+    selected: list[ColumnElement[Any]] = []
+    for name in row.columns:
+        column = source.c[name]
+        # float8 is exact below 9,007,199 dollars with nine decimals, and needs no Decimal on the way to JSON.
+        selected.append(cast(column, Double()).label(name) if isinstance(column.type, Numeric) else column)
+    return selected
+
+
+def uuids(name: str) -> BindParameter[Any]:
+    """A parameter of type uuid[]."""
+    return bindparam(name, type_=ARRAY(Uuid()))
+
+
+def parameter_like(name: str, table: Table, column: str) -> BindParameter[Any]:
+    """A parameter with the type of a column: a cursor's value is bound as what it is compared with."""
+    return bindparam(name, type_=table.c[column].type)

@@ -1,0 +1,330 @@
+"""Field declarations: what a field is, said once, for graphql-core today and for compiled plans later.
+
+Every field of the schema is made by one of these factories, which give it a kind and a scope:
+
+- `column`: an attribute of the row, under the field's own Python name;
+- `computed`: a value worked out from attributes of the row, without waiting;
+- `loaded`: a leaf that a batch function reads (wide columns, counts);
+- `one`, `many`, `connection`: a row, rows or a page of rows, by ONE call of a batch function for all parents;
+- `root`: a field of Query; `mutation`: a field of Mutation; `feed`: a field of Subscription.
+
+A batch function is ``async def f(reader, keys, args)``; it answers once per key, in key order. `args` is what the
+field's `arguments` function returned: hashable, the same for all parents, None where there are no arguments. The
+parameters of that function are the field's GraphQL arguments.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from operator import attrgetter
+from typing import Any, Protocol, TypeVar, cast
+
+import strawberry
+from graphql import GraphQLField, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema
+from strawberry.dataloader import DataLoader
+
+T = TypeVar("T")
+Batch = Callable[[Any, Sequence[Any], Any], Awaitable[Sequence[Any]]]
+Arguments = Callable[..., Any]
+
+METADATA = "fleetgraph"
+SCOPE = "__fleetgraph_scope__"
+
+
+class Kind(Enum):
+    """What a field is; see the module."""
+
+    COLUMN = "column"
+    COMPUTED = "computed"
+    LOADED = "loaded"
+    ONE = "one"
+    MANY = "many"
+    CONNECTION = "connection"
+    ROOT = "root"
+    MUTATION = "mutation"
+    FEED = "feed"
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the schema says of one field."""
+
+    kind: Kind
+    scope: str | None = None  # None: the type's
+    read: Callable[[Any], Any] | None = None  # COMPUTED: from the row; LOADED: from what the batch function gave
+    needs: tuple[str, ...] = ()  # attributes of the row that `read` looks at
+    load: Batch | None = None
+    key: Callable[[Any], Hashable] | None = None
+    arguments: Arguments | None = None
+    resolve: Callable[[Any, Any], Any] | None = None  # ROOT, MUTATION, FEED: (context, args)
+    expected: tuple[type[Exception], ...] = ()  # MUTATION: failures that are members of its result union
+
+
+class Context(Protocol):
+    """What the application's context must have for the batch functions."""
+
+    @property
+    def reader(self) -> Any:
+        """Their first argument."""
+        ...
+
+
+class Scope:
+    """One operation, or one event of a subscription: its context and its loaders, which live no longer."""
+
+    __slots__ = ("_loaders", "context")
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._loaders: dict[tuple[Batch, Any], DataLoader[Any, Any]] = {}
+
+    def load(self, function: Batch, key: Hashable, args: Any) -> Awaitable[Any]:
+        """One key's answer; all keys asked for in the same turn of the loop go to one call."""
+        loader = self._loaders.get((function, args))
+        if loader is None:
+            reader = self.context.reader
+
+            async def load_all(keys: list[Any]) -> Sequence[Any]:
+                return await function(reader, keys, args)
+
+            loader = self._loaders[function, args] = DataLoader(load_fn=load_all)
+        return loader.load(key)
+
+
+def object_type(*, of: type[Any] | tuple[type[Any], ...], scope: str, description: str, name: str | None = None) -> Any:
+    """Make a class a GraphQL object type whose values are plain instances of `of` (rows, pages, results).
+
+    `scope` is asked for by every field of the type that names none of its own.
+    """
+
+    def decorate(cls: type[T]) -> type[T]:
+        # Strawberry's own check wants instances of the class; ours are rows. It must be there before the type is made.
+        def is_type_of(_cls: type[T], value: object, _info: Any) -> bool:
+            return isinstance(value, of)
+
+        cls.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
+        setattr(cls, SCOPE, scope)
+        return strawberry.type(cls, name=name, description=description)
+
+    return decorate
+
+
+def operation_type(*, description: str, name: str) -> Any:
+    """Make a class one of Query, Mutation and Subscription; each of its fields names its own scope."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        return strawberry.type(cls, name=name, description=description)
+
+    return decorate
+
+
+def interface_type(*, scope: str, description: str) -> Any:
+    """Make a class a GraphQL interface."""
+
+    def decorate(cls: type[T]) -> type[T]:
+        setattr(cls, SCOPE, scope)
+        return strawberry.interface(cls, description=description)
+
+    return decorate
+
+
+def _field(declaration: Declaration, resolver: Callable[..., Any] | None, description: str) -> Any:
+    metadata = {METADATA: declaration}
+    if resolver is None:
+        return strawberry.field(description=description, metadata=metadata)
+    return strawberry.field(resolver=resolver, description=description, metadata=metadata)
+
+
+def _with_arguments(resolver: Callable[..., Any], arguments: Arguments | None) -> Callable[..., Any]:
+    """Give a resolver the GraphQL arguments that `arguments` declares as its parameters."""
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [
+        inspect.Parameter("root", positional, annotation=Any),
+        inspect.Parameter("info", positional, annotation=strawberry.Info),
+    ]
+    if arguments is not None:
+        declared = inspect.signature(arguments).parameters.values()
+        parameters += [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in declared]
+        resolver.__module__ = arguments.__module__  # where Strawberry looks the annotations up
+    resolver.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return resolver
+
+
+def _scope(info: strawberry.Info) -> Scope:
+    return cast(Scope, info.context)
+
+
+def column(*, description: str, scope: str | None = None) -> Any:
+    """An attribute of the row with the field's Python name."""
+    return _field(Declaration(Kind.COLUMN, scope), None, description)
+
+
+def computed(read: Callable[[Any], Any], *, needs: tuple[str, ...], description: str, scope: str | None = None) -> Any:
+    """A value worked out from the row's attributes `needs`."""
+
+    def resolve(root: Any) -> Any:
+        return read(root)
+
+    return _field(Declaration(Kind.COMPUTED, scope, read=read, needs=needs), resolve, description)
+
+
+def _related(
+    kind: Kind,
+    load: Batch,
+    key: str | Callable[[Any], Hashable],
+    arguments: Arguments | None,
+    read: Callable[[Any], Any] | None,
+    scope: str | None,
+    description: str,
+) -> Any:
+    key_of: Callable[[Any], Hashable] = attrgetter(key) if isinstance(key, str) else key
+
+    async def resolve(root: Any, info: strawberry.Info, **values: Any) -> Any:
+        wanted = key_of(root)
+        if wanted is None:
+            return None
+        found = await _scope(info).load(load, wanted, None if arguments is None else arguments(**values))
+        return found if read is None or found is None else read(found)
+
+    declaration = Declaration(kind, scope, read=read, load=load, key=key_of, arguments=arguments)
+    return _field(declaration, _with_arguments(resolve, arguments), description)
+
+
+def loaded(
+    load: Batch,
+    *,
+    key: str | Callable[[Any], Hashable],
+    read: Callable[[Any], Any] | None = None,
+    arguments: Arguments | None = None,
+    description: str,
+    scope: str | None = None,
+) -> Any:
+    """A leaf from a batch function: `read` takes it from the answer (null stays null)."""
+    return _related(Kind.LOADED, load, key, arguments, read, scope, description)
+
+
+def one(
+    load: Batch,
+    *,
+    key: str | Callable[[Any], Hashable],
+    arguments: Arguments | None = None,
+    description: str,
+    scope: str | None = None,
+) -> Any:
+    """A row by its key; a key of None is null without a call."""
+    return _related(Kind.ONE, load, key, arguments, None, scope, description)
+
+
+def many(
+    load: Batch,
+    *,
+    key: str | Callable[[Any], Hashable],
+    arguments: Arguments | None = None,
+    description: str,
+    scope: str | None = None,
+) -> Any:
+    """A list of rows per key."""
+    return _related(Kind.MANY, load, key, arguments, None, scope, description)
+
+
+def connection(
+    load: Batch,
+    *,
+    key: str | Callable[[Any], Hashable],
+    arguments: Arguments,
+    description: str,
+    scope: str | None = None,
+) -> Any:
+    """A page of rows per key."""
+    return _related(Kind.CONNECTION, load, key, arguments, None, scope, description)
+
+
+def root(
+    resolve: Callable[[Any, Any], Awaitable[Any]],
+    *,
+    scope: str,
+    description: str,
+    arguments: Arguments | None = None,
+) -> Any:
+    """A field of Query: ``await resolve(context, args)``."""
+
+    async def run(root: Any, info: strawberry.Info, **values: Any) -> Any:
+        return await resolve(_scope(info).context, None if arguments is None else arguments(**values))
+
+    declaration = Declaration(Kind.ROOT, scope, arguments=arguments, resolve=resolve)
+    return _field(declaration, _with_arguments(run, arguments), description)
+
+
+def mutation(
+    resolve: Callable[[Any, Any], Awaitable[Any]],
+    *,
+    scope: str,
+    description: str,
+    arguments: Arguments,
+    expected: tuple[type[Exception], ...],
+) -> Any:
+    """A field of Mutation. An `expected` failure is its answer, as a member of the result union."""
+
+    async def run(root: Any, info: strawberry.Info, **values: Any) -> Any:
+        try:
+            return await resolve(_scope(info).context, arguments(**values))
+        except expected as failure:
+            return failure
+
+    declaration = Declaration(Kind.MUTATION, scope, arguments=arguments, resolve=resolve, expected=expected)
+    return _field(declaration, _with_arguments(run, arguments), description)
+
+
+def feed(
+    resolve: Callable[[Any, Any], AsyncIterator[Any]],
+    *,
+    scope: str,
+    description: str,
+    arguments: Arguments | None = None,
+) -> Any:
+    """A field of Subscription: iterates ``resolve(context, args)``; each event gets loaders of its own."""
+
+    async def run(root: Any, info: strawberry.Info, **values: Any) -> AsyncIterator[Any]:
+        events = resolve(_scope(info).context, None if arguments is None else arguments(**values))
+        try:
+            async for event in events:
+                yield event
+        finally:
+            close = getattr(events, "aclose", None)
+            if close is not None:
+                await close()
+
+    declaration = Declaration(Kind.FEED, scope, arguments=arguments, resolve=resolve)
+    return strawberry.subscription(
+        resolver=_with_arguments(run, arguments), description=description, metadata={METADATA: declaration}
+    )
+
+
+def declaration_of(field: GraphQLField) -> Declaration | None:
+    """The declaration that a schema's field was made by; None for one that bypassed the factories."""
+    definition = field.extensions.get("strawberry-definition")
+    declaration = None if definition is None else definition.metadata.get(METADATA)
+    return declaration if isinstance(declaration, Declaration) else None
+
+
+def scope_of(parent: GraphQLObjectType | GraphQLInterfaceType, field: GraphQLField) -> str | None:
+    """The scope that selecting a field asks for: its own or its type's. None only for undeclared fields."""
+    declaration = declaration_of(field)
+    if declaration is not None and declaration.scope is not None:
+        return declaration.scope
+    definition = parent.extensions.get("strawberry-definition")
+    return None if definition is None else cast("str | None", getattr(definition.origin, SCOPE, None))
+
+
+def undeclared_fields(schema: GraphQLSchema) -> list[str]:
+    """Fields without a kind or a scope, as ``Type.field``: a test wants none."""
+    return [
+        f"{name}.{field_name}"
+        for name, parent in schema.type_map.items()
+        if isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) and not name.startswith("__")
+        for field_name, field in parent.fields.items()
+        if declaration_of(field) is None or scope_of(parent, field) is None
+    ]
