@@ -1,0 +1,8 @@
+"""The explorer: GraphiQL for a browser at /graphql, served by us and built from explorer/src.
+
+Owns the page, its files and their security policy, and the build. Must not know the schema or run an operation.
+"""
+
+from explorer.page import Explorer
+
+__all__ = ["Explorer"]

@@ -1,0 +1,62 @@
+// The page: sign-in first, then GraphiQL with our fetcher, our saved operations and a way to sign out.
+import "fleetgraph/workers";
+import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
+import { createElement as h, useEffect, useState } from "react";
+import { createRoot } from "react-dom/client";
+import { createFetcher } from "./fetcher.js";
+import { OPERATIONS_PLUGIN } from "./operations.js";
+import { currentToken, forgetToken } from "./session.js";
+import { SignIn } from "./signin.js";
+
+const FIRST_QUERY = `# The newest tasks of your fleet: Ctrl-Enter runs this.
+# Saved operations are in the list at the left, the schema in the book above it.
+query NewestTasks {
+  tasks(first: 10) {
+    totalCount
+    nodes {
+      status
+      title
+      createdAt
+      agent {
+        name
+      }
+      usage {
+        costUsd
+      }
+    }
+  }
+}
+`;
+const PLUGINS = [OPERATIONS_PLUGIN, HISTORY_PLUGIN];
+
+function Explorer({ onSignOut, onRefused }) {
+  const [{ fetcher, dispose }] = useState(() => createFetcher(onRefused));
+  useEffect(() => dispose, [dispose]);
+  return h(
+    GraphiQL,
+    { fetcher, plugins: PLUGINS, defaultQuery: FIRST_QUERY, isHeadersEditorEnabled: false, shouldPersistHeaders: false, schemaDescription: true },
+    h(
+      GraphiQL.Logo,
+      null,
+      h("span", { className: "brand" }, h("img", { src: "/explorer/favicon.svg", alt: "", width: 20, height: 20 }), "Fleetgraph"),
+      h("button", { type: "button", className: "sign-out", onClick: onSignOut }, "Sign out"),
+    ),
+  );
+}
+
+function Page() {
+  const [signedIn, setSignedIn] = useState(() => currentToken() !== null);
+  const [notice, setNotice] = useState(null);
+  const leave = (sentence) => {
+    forgetToken();
+    setNotice(sentence);
+    setSignedIn(false);
+  };
+  if (!signedIn) return h(SignIn, { notice, onSignedIn: () => setSignedIn(true) });
+  return h(Explorer, {
+    onSignOut: () => leave(null),
+    onRefused: () => leave("The server no longer accepts this token. Print the right one with “fleetgraph token” and paste it here."),
+  });
+}
+
+createRoot(document.getElementById("root")).render(h(Page));
