@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def build(progress: Progress, dist: Path = DIST) -> bool:
-    """Build `dist` unless it is current, after any build that is under way; False when it failed (`progress` says why)."""
+    """Build `dist` unless it is current, after any build under way; False when it failed (`progress` says why)."""
     work = _work_folder(dist)
     try:
         work.mkdir(parents=True, exist_ok=True)

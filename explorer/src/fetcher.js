@@ -6,6 +6,7 @@ import { currentToken, ENDPOINT, post } from "./session.js";
 const failure = (message) => ({ errors: [{ message }] });
 
 const CLOSED = {
+  1006: "There is no live connection to the server. Is it still running?",
   4400: "The server could not read a message of this subscription and closed the connection.",
   4401: "The server closed the connection because it was not signed in. Sign out and sign in again.",
   4403: "The server refused the token. Sign out, print the right one with “fleetgraph token” and sign in again.",
@@ -16,7 +17,7 @@ function sentenceFor(error) {
   if (Array.isArray(error)) return { errors: error };
   if (typeof error?.code === "number") {
     const reason = CLOSED[error.code] ?? `The live connection was closed (${error.code}${error.reason ? `: ${error.reason}` : ""}).`;
-    return failure(`${reason} The stream has ended.`);
+    return failure(reason);
   }
   return failure("There is no live connection to the server. Is it still running?");
 }
@@ -65,6 +66,8 @@ export function createFetcher(onRefused) {
   const socket = createClient({
     url: address.href,
     lazy: true,
+    // A silent reconnect would leave out what happened meanwhile: the stream ends with a sentence instead.
+    retryAttempts: 0,
     connectionParams: () => ({ Authorization: `Bearer ${currentToken()}` }),
     onNonLazyError: () => {},
   });

@@ -8,8 +8,8 @@ import { OPERATIONS_PLUGIN } from "./operations.js";
 import { currentToken, forgetToken } from "./session.js";
 import { SignIn } from "./signin.js";
 
-const FIRST_QUERY = `# The newest tasks of your fleet: Ctrl-Enter runs this.
-# Saved operations are in the list at the left, the schema in the book above it.
+const FIRST_QUERY = `# The newest tasks of your fleet. Run: Ctrl-Enter.
+# At the left: the schema, saved operations, history.
 query NewestTasks {
   tasks(first: 10) {
     totalCount
@@ -34,7 +34,15 @@ function Explorer({ onSignOut, onRefused }) {
   useEffect(() => dispose, [dispose]);
   return h(
     GraphiQL,
-    { fetcher, plugins: PLUGINS, defaultQuery: FIRST_QUERY, isHeadersEditorEnabled: false, shouldPersistHeaders: false, schemaDescription: true },
+    {
+      fetcher,
+      plugins: PLUGINS,
+      defaultQuery: FIRST_QUERY,
+      defaultEditorToolsVisibility: true,
+      isHeadersEditorEnabled: false,
+      shouldPersistHeaders: false,
+      schemaDescription: true,
+    },
     h(
       GraphiQL.Logo,
       null,

@@ -25,7 +25,17 @@ export function SignIn({ notice, onSignedIn }) {
     { className: "panel" },
     h("img", { src: "/explorer/favicon.svg", alt: "", width: 40, height: 40 }),
     h("h1", null, "Fleetgraph"),
-    h("p", null, "Paste the access token to explore the API. ", h("code", null, "fleetgraph token"), " prints it; it is in the file ", h("code", null, "token"), " of the data folder that ", h("code", null, "make run"), " names."),
+    h(
+      "p",
+      null,
+      "Paste the access token to explore the API. ",
+      h("code", null, "fleetgraph token"),
+      " prints it. It is the file ",
+      h("code", null, "token"),
+      " in the data folder, which ",
+      h("code", null, "make run"),
+      " names.",
+    ),
     h(
       "form",
       { onSubmit: submit },

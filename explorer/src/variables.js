@@ -1,5 +1,5 @@
 // A first set of variables for a saved operation: what it needs, with values to overwrite.
-import { getNamedType, getNullableType, isEnumType, isInputObjectType, isLeafType, isListType, isNonNullType, typeFromAST } from "graphql";
+import { getNullableType, isEnumType, isInputObjectType, isListType, isNonNullType, typeFromAST } from "graphql";
 
 const DAY_MS = 86_400_000;
 const EXAMPLES = { lastMs: DAY_MS, first: 10, timezone: "UTC" };
@@ -7,8 +7,9 @@ const ZEROS = { Int: 0, Float: 0, SafeInt: 0, USD: 0, Boolean: false };
 
 function fieldsOf(type) {
   const fields = Object.values(type.getFields());
-  if (type.isOneOf) return [fields.find((field) => isLeafType(getNamedType(field.type))) ?? fields[0]];
-  return fields.filter((field) => isNonNullType(field.type) && field.defaultValue === undefined);
+  const required = fields.filter((field) => isNonNullType(field.type) && field.defaultValue === undefined);
+  // Introspection does not tell a @oneOf input from one without required fields: an example fits both.
+  return required.length > 0 ? required : fields.filter((field) => field.name in EXAMPLES).slice(0, 1);
 }
 
 function example(name, type) {
