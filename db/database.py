@@ -40,6 +40,7 @@ class ReadHandle:
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
         self._pool = pool
         self.statement_count = 0
+        self.epoch = UUID(int=0)  # set by open_database
 
     async def fetch(self, statement: Statement[R], *values: Any) -> list[R]:
         """All rows."""
@@ -60,6 +61,7 @@ class WriteTransaction:
     """One transaction. Collects events and log lines, and writes them by one statement, the last before COMMIT."""
 
     connection: Any
+    epoch: UUID
     emitted: list[Event] = field(default_factory=list)
     log_heads: dict[UUID, int] = field(default_factory=dict)
     _events: list[NewEvent] = field(default_factory=list)
@@ -102,7 +104,6 @@ class Database:
         self.read = ReadHandle(read_pool)
         self._read_pool = read_pool
         self._write_pool = write_pool
-        self.epoch: UUID = UUID(int=0)  # set by open_database
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteTransaction]:
@@ -111,9 +112,14 @@ class Database:
         After the block `transaction.emitted` holds the committed events: hand them to pubsub.
         """
         async with self._write_pool.acquire() as connection, connection.transaction():
-            transaction = WriteTransaction(connection)
+            transaction = WriteTransaction(connection, self.read.epoch)
             yield transaction
             await transaction.finish()
+
+    @property
+    def epoch(self) -> UUID:
+        """The identity of this database's history of events."""
+        return self.read.epoch
 
     async def close(self) -> None:
         """Close all connections; those that are still busy after 5 s are cut."""
@@ -125,7 +131,7 @@ class Database:
 
 
 def connect_arguments(url: str) -> dict[str, Any]:
-    """asyncpg's arguments for a URL such as ``postgresql+asyncpg://user:password@host:5432/name?host=/socket/folder``.
+    """Asyncpg's arguments for a URL such as ``postgresql+asyncpg://user:password@host:5432/name?host=/socket/folder``.
 
     Raises DatabaseUnavailable when it is no PostgreSQL URL.
     """
@@ -168,9 +174,7 @@ async def _no_reset(_connection: Any) -> None:
     """Reads leave nothing behind in a session, so the RESET round trip at each release is not needed."""
 
 
-async def open_database(
-    url: str, *, read_size: int = READ_POOL_SIZE, write_size: int = WRITE_POOL_SIZE
-) -> Database:
+async def open_database(url: str, *, read_size: int = READ_POOL_SIZE, write_size: int = WRITE_POOL_SIZE) -> Database:
     """Open the pools and read the epoch. Raises DatabaseUnavailable with one line that says what to do."""
     arguments = connect_arguments(url)
     settings = {
@@ -193,7 +197,7 @@ async def open_database(
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(explain(error, where)) from error
     database = Database(url, read_pool, write_pool)
-    database.epoch = await events.ensure_epoch(database)
+    database.read.epoch = await events.ensure_epoch(database)
     return database
 
 

@@ -16,6 +16,8 @@ R = TypeVar("R", bound=Row)
 class Handle(Protocol):
     """What a query function takes first: the read pool, or a write transaction."""
 
+    epoch: UUID  # the identity of the database's history of events
+
     async def fetch(self, statement: Statement[R], *values: Any) -> list[R]:
         """All rows."""
         ...

@@ -1,0 +1,318 @@
+"""Reads of tasks, their logs and tool calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Text, Uuid, any_, bindparam, column, func, lateral, literal_column, select, true
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from db.handles import Handle
+from db.models.agents import agents
+from db.models.base import INSTANT, Row
+from db.models.tasks import (
+    LogLineRow,
+    TaskContentRow,
+    TaskRow,
+    ToolCallContentRow,
+    ToolCallRow,
+    log_lines,
+    tasks,
+    tool_calls,
+)
+from db.pages import Order, PageRequest, keyset_select
+from db.statements import Statement, compile_statement, row_columns, uuids
+
+CREATED_AT = Order("CREATED_AT", ("created_at", "id"))
+CREATED_AT_DESC = Order("CREATED_AT:DESC", ("created_at", "id"), descending=True)
+COST = Order("COST", ("cost_usd", "id"))
+COST_DESC = Order("COST:DESC", ("cost_usd", "id"), descending=True)
+LOG_SEQ = Order("LOG", ("seq",))
+TOOL_STARTED_AT = Order("STARTED_AT", ("started_at", "id"))
+
+TOPIC = "tasks"
+UNFINISHED = ("QUEUED", "RUNNING", "WAITING_INPUT")
+SHAPES = 512  # page statements kept compiled; each is some 20 KiB
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSelection:
+    """Which tasks: fields AND, values of a field OR; None is no condition, an empty tuple selects nothing."""
+
+    status: tuple[str, ...] | None = None
+    source: tuple[str, ...] | None = None
+    agent_id: tuple[UUID, ...] | None = None
+    agent_type: tuple[str, ...] | None = None
+    model: tuple[str, ...] | None = None
+    owner_id: tuple[UUID, ...] | None = None
+    host_id: tuple[UUID, ...] | None = None
+    project_id: tuple[UUID, ...] | None = None
+    run_id: tuple[UUID, ...] | None = None
+    conversation_id: tuple[UUID, ...] | None = None
+    parent_task_id: tuple[UUID, ...] | None = None
+    flow_id: str | None = None
+    git_branch: tuple[str, ...] | None = None
+    created_from: datetime | None = None
+    created_to: datetime | None = None
+
+    def shape(self) -> tuple[str, ...]:
+        """The names of the conditions: one compiled statement each."""
+        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+
+    def values(self) -> tuple[Any, ...]:
+        """The conditions' values, in the order of `shape`."""
+        return tuple(list(value) if isinstance(value, tuple) else value for value in map(self._value, self.shape()))
+
+    def _value(self, name: str) -> Any:
+        return getattr(self, name)
+
+
+ALL_TASKS = TaskSelection()
+
+
+@dataclass(frozen=True, slots=True)
+class TaskCount:
+    """What a page's totalCount counts: a selection, or the children of one parent in `column`."""
+
+    selection: TaskSelection = ALL_TASKS
+    column: str | None = None
+    parent: UUID | None = None
+    unfinished: bool = False
+
+
+def task_conditions(shape: Sequence[str]) -> list[ColumnElement[bool]]:
+    """The SQL conditions of a selection's shape; parameters are named as the selection's fields."""
+    conditions: list[ColumnElement[bool]] = []
+    for name in shape:
+        if name == "created_from":
+            conditions.append(tasks.c.created_at >= bindparam(name, type_=INSTANT))
+        elif name == "created_to":
+            conditions.append(tasks.c.created_at < bindparam(name, type_=INSTANT))
+        elif name == "flow_id":
+            conditions.append(tasks.c.flow_id == bindparam(name, type_=Text()))
+        elif name == "agent_type":
+            of_type = select(agents.c.id).where(agents.c.type == any_(bindparam(name, type_=ARRAY(Text()))))
+            conditions.append(tasks.c.agent_id.in_(of_type))
+        else:
+            wanted = bindparam(name, type_=ARRAY(tasks.c[name].type))
+            conditions.append(tasks.c[name] == any_(wanted))
+    return conditions
+
+
+@lru_cache(maxsize=SHAPES)
+def _page(shape: tuple[str, ...], order: Order, has_place: bool, backward: bool) -> Statement[TaskRow]:
+    clause = keyset_select(
+        tasks,
+        TaskRow,
+        order,
+        topic=TOPIC,
+        conditions=task_conditions(shape),
+        has_place=has_place,
+        backward=backward,
+    )
+    return compile_statement(clause, TaskRow, *shape, *_place(order, has_place), "limit")
+
+
+def _place(order: Order, has_place: bool) -> tuple[str, ...]:
+    return tuple(f"place_{i}" for i in range(len(order.columns))) if has_place else ()
+
+
+async def page(handle: Handle, selection: TaskSelection, order: Order, request: PageRequest) -> list[TaskRow]:
+    """One page and, if there is one, the row after it; see db.pages.cut."""
+    statement = _page(selection.shape(), order, request.place is not None, request.backward)
+    return await handle.fetch(statement, *selection.values(), *(request.place or ()), request.limit + 1)
+
+
+def _unfinished(wanted: bool) -> list[ColumnElement[bool]]:
+    return [tasks.c.status.in_([literal_column(f"'{status}'") for status in UNFINISHED])] if wanted else []
+
+
+@lru_cache(maxsize=SHAPES)
+def _children(column: str, order: Order, unfinished: bool, has_place: bool, backward: bool) -> Statement[TaskRow]:
+    clause = keyset_select(
+        tasks,
+        TaskRow,
+        order,
+        topic=TOPIC,
+        conditions=_unfinished(unfinished),
+        parent=column,
+        has_place=has_place,
+        backward=backward,
+    )
+    return compile_statement(clause, TaskRow, "keys", *_place(order, has_place), "limit")
+
+
+async def pages_by_parent(
+    handle: Handle,
+    column: str,
+    keys: Sequence[UUID],
+    order: Order,
+    request: PageRequest,
+    *,
+    unfinished: bool = False,
+) -> list[TaskRow]:
+    """A page for each parent in `column` (parent_task_id, conversation_id, agent_id, run_id): see `parent_key`."""
+    statement = _children(column, order, unfinished, request.place is not None, request.backward)
+    return await handle.fetch(statement, list(keys), *(request.place or ()), request.limit + 1)
+
+
+BY_ID = compile_statement(select(*row_columns(tasks, TaskRow)).where(tasks.c.id == any_(uuids("ids"))), TaskRow, "ids")
+CONTENT_BY_ID = compile_statement(
+    select(*row_columns(tasks, TaskContentRow)).where(tasks.c.id == any_(uuids("ids"))), TaskContentRow, "ids"
+)
+
+
+async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[TaskRow]:
+    """The tasks that exist, in no order."""
+    return await handle.fetch(BY_ID, list(ids))
+
+
+async def content_by_id(handle: Handle, ids: Sequence[UUID]) -> list[TaskContentRow]:
+    """The wide columns of the tasks that exist, in no order."""
+    return await handle.fetch(CONTENT_BY_ID, list(ids))
+
+
+class CountRow(Row):
+    """A number."""
+
+    n: int
+
+
+class KeyCountRow(Row):
+    """A number per key."""
+
+    key: UUID
+    n: int
+
+
+@lru_cache(maxsize=SHAPES)
+def _count(shape: tuple[str, ...]) -> Statement[CountRow]:
+    found = select(literal_column("1")).select_from(tasks).where(*task_conditions(shape)).limit(bindparam("at_most"))
+    return compile_statement(select(func.count().label("n")).select_from(found.subquery()), CountRow, *shape, "at_most")
+
+
+async def count(handle: Handle, selection: TaskSelection, at_most: int) -> int:
+    """How many tasks, counted no further than `at_most`."""
+    row = await handle.fetch_row(_count(selection.shape()), *selection.values(), at_most)
+    return 0 if row is None else row.n
+
+
+@lru_cache(maxsize=16)
+def _count_by_parent(parent: str, unfinished: bool) -> Statement[KeyCountRow]:
+    keys = func.unnest(uuids("keys")).table_valued(column("key", Uuid()), name="k").render_derived()
+    found = (
+        select(literal_column("1"))
+        .select_from(tasks)
+        .where(tasks.c[parent] == keys.c.key, *_unfinished(unfinished))
+        .limit(bindparam("at_most"))
+    )
+    counted = lateral(select(func.count().label("n")).select_from(found.subquery())).alias("counted")
+    clause = select(keys.c.key, counted.c.n).select_from(keys.join(counted, true()))
+    return compile_statement(clause, KeyCountRow, "keys", "at_most")
+
+
+async def count_by_parent(
+    handle: Handle, column: str, keys: Sequence[UUID], at_most: int, *, unfinished: bool = False
+) -> dict[UUID, int]:
+    """How many tasks each parent has, counted no further than `at_most`."""
+    rows = await handle.fetch(_count_by_parent(column, unfinished), list(keys), at_most)
+    return {row.key: row.n for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class LogSelection:
+    """Which lines of a log; None is no condition."""
+
+    level: tuple[str, ...] | None = None
+    stream: tuple[str, ...] | None = None
+    search: str | None = None
+
+
+ALL_LINES = LogSelection()
+
+
+@lru_cache(maxsize=64)
+def _logs(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[LogLineRow]:
+    conditions: list[ColumnElement[bool]] = []
+    for name in shape:
+        if name == "search":
+            needle = bindparam("search", type_=Text())
+            conditions.append(func.strpos(func.lower(log_lines.c.text), func.lower(needle)) > literal_column("0"))
+        else:
+            conditions.append(log_lines.c[name] == any_(bindparam(name, type_=ARRAY(Text()))))
+    clause = keyset_select(
+        log_lines,
+        LogLineRow,
+        LOG_SEQ,
+        topic="log:",
+        conditions=conditions,
+        parent="task_id",
+        has_place=has_place,
+        backward=backward,
+    )
+    return compile_statement(clause, LogLineRow, "keys", *shape, *_place(LOG_SEQ, has_place), "limit")
+
+
+async def logs_by_task(
+    handle: Handle, task_ids: Sequence[UUID], selection: LogSelection, request: PageRequest
+) -> list[LogLineRow]:
+    """A page of the log of each task: see `parent_key`."""
+    names = tuple(field.name for field in fields(selection) if getattr(selection, field.name) is not None)
+    values = [getattr(selection, name) for name in names]
+    values = [list(value) if isinstance(value, tuple) else value for value in values]
+    statement = _logs(names, request.place is not None, request.backward)
+    return await handle.fetch(statement, list(task_ids), *values, *(request.place or ()), request.limit + 1)
+
+
+LOG_RANGE = compile_statement(
+    select(*row_columns(log_lines, LogLineRow))
+    .where(log_lines.c.task_id == bindparam("task_id"))
+    .where(log_lines.c.seq.between(bindparam("first"), bindparam("last")))
+    .order_by(log_lines.c.seq),
+    LogLineRow,
+    "task_id",
+    "first",
+    "last",
+)
+
+
+async def log_range(handle: Handle, task_id: UUID, first: int, last: int) -> list[LogLineRow]:
+    """Lines `first` to `last` of a task's log, both included, in order."""
+    return await handle.fetch(LOG_RANGE, task_id, first, last)
+
+
+@lru_cache(maxsize=4)
+def _tool_calls(has_place: bool) -> Statement[ToolCallRow]:
+    clause = keyset_select(tool_calls, ToolCallRow, TOOL_STARTED_AT, topic=TOPIC, parent="task_id", has_place=has_place)
+    return compile_statement(clause, ToolCallRow, "keys", *_place(TOOL_STARTED_AT, has_place), "limit")
+
+
+async def tool_calls_by_task(handle: Handle, task_ids: Sequence[UUID], request: PageRequest) -> list[ToolCallRow]:
+    """A page of the tool calls of each task: see `parent_key`."""
+    statement = _tool_calls(request.place is not None)
+    return await handle.fetch(statement, list(task_ids), *(request.place or ()), request.limit + 1)
+
+
+TOOL_CALLS_BY_ID = compile_statement(
+    select(*row_columns(tool_calls, ToolCallRow)).where(tool_calls.c.id == any_(uuids("ids"))), ToolCallRow, "ids"
+)
+TOOL_CONTENT_BY_ID = compile_statement(
+    select(*row_columns(tool_calls, ToolCallContentRow)).where(tool_calls.c.id == any_(uuids("ids"))),
+    ToolCallContentRow,
+    "ids",
+)
+
+
+async def tool_calls_by_id(handle: Handle, ids: Sequence[UUID]) -> list[ToolCallRow]:
+    """The tool calls that exist, in no order."""
+    return await handle.fetch(TOOL_CALLS_BY_ID, list(ids))
+
+
+async def tool_content_by_id(handle: Handle, ids: Sequence[UUID]) -> list[ToolCallContentRow]:
+    """The wide columns of the tool calls that exist, in no order."""
+    return await handle.fetch(TOOL_CONTENT_BY_ID, list(ids))

@@ -1,0 +1,1 @@
+"""Batching only: plain functions that answer once per key, in key order. No rules, no GraphQL."""
