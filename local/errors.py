@@ -8,7 +8,7 @@ class LocalStoreError(Exception):
     """The embedded stores cannot be started or used; the text says what to do."""
 
 
-class AlreadyRunning(LocalStoreError):  # noqa: N818 - the name says it all: no "Error" in it helps
+class AlreadyRunning(LocalStoreError):
     """Another process holds the data folder; `url` and `pid` say where, as far as it has announced them."""
 
     def __init__(self, message: str, *, url: str | None, pid: int | None) -> None:

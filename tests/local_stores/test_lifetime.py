@@ -1,0 +1,81 @@
+"""One data folder over the lives of several parents: started twice, killed, restarted, with stale traces."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local import AlreadyRunning, DataFolder, LocalStoreError, LocalStores, running_stores
+from tests.local_stores.conftest import HolderFactory, connect, processes_naming, sockets_of, wait_until
+
+
+async def test_a_second_start_says_where_the_first_is(tmp_path: Path, start_holder: HolderFactory) -> None:
+    assert running_stores(tmp_path) is None
+    holder = start_holder(tmp_path)
+    urls = holder.urls()
+    with pytest.raises(AlreadyRunning, match=rf"at http://127\.0\.0\.1:5099/graphql \(process {holder.process.pid}\)"):
+        DataFolder(tmp_path).__enter__()
+    assert running_stores(tmp_path) == urls
+    second = start_holder(tmp_path)
+    assert second.end() == 1
+    connection = await connect(urls)
+    await connection.close()
+    assert holder.end() == 0
+    assert running_stores(tmp_path) is None
+    with DataFolder(tmp_path):
+        pass
+
+
+async def test_kill_9_of_the_parent_leaves_no_process_and_the_next_start_recovers(
+    tmp_path: Path, start_holder: HolderFactory
+) -> None:
+    holder = start_holder(tmp_path)
+    urls = holder.urls()
+    sockets = str(sockets_of(urls))
+    servers = processes_naming(sockets)
+    assert len(servers) == 2
+    assert os.getsid(holder.process.pid) not in {os.getsid(pid) for pid in servers}  # Ctrl-C does not reach them
+    connection = await connect(urls)
+    await connection.execute("CREATE TABLE kept AS SELECT 7 AS answer")
+    await connection.execute("BEGIN; INSERT INTO kept VALUES (8)")
+    holder.kill()
+    again = start_holder(tmp_path)  # at once: the old server may still be writing
+    urls = again.urls()
+    connection.terminate()
+    assert wait_until(lambda: processes_naming(sockets) == [])
+    assert not Path(sockets).exists()
+    connection = await connect(urls)
+    assert [row["answer"] for row in await connection.fetch("SELECT answer FROM kept")] == [7]
+    await connection.close()
+    assert again.end() == 0
+    assert processes_naming(str(sockets_of(urls))) == []
+
+
+def test_kill_9_during_the_first_start(tmp_path: Path, start_holder: HolderFactory) -> None:
+    holder = start_holder(tmp_path)
+    assert wait_until(lambda: any(tmp_path.glob("pg*.new/base")))
+    holder.kill()
+    again = start_holder(tmp_path)
+    again.urls()
+    assert again.end() == 0
+    assert not list(tmp_path.glob("pg*.new"))
+
+
+def test_a_stale_number_in_postmaster_pid_harms_nobody(tmp_path: Path) -> None:
+    with LocalStores(tmp_path, valkey=False, durable=False):
+        data = next(tmp_path.glob("pg*"))
+        content = (data / "postmaster.pid").read_text()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
+        (data / "postmaster.pid").write_text(f"{bystander.pid}\n" + content.split("\n", 1)[1])
+        with LocalStores(tmp_path, valkey=False, durable=False):
+            assert bystander.poll() is None
+        bystander.communicate()
+        assert bystander.returncode == 1  # its own end: input() met the end of file
+
+
+def test_a_data_folder_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalStoreError, match=r"cannot be used .*FLEETGRAPH_DATA_DIR"):
+        DataFolder(tmp_path / "file").__enter__()
