@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from db.models.base import Row, identity, instant, metadata
@@ -20,10 +20,20 @@ import_offsets = Table(
     Column("path", Text, nullable=False),
     Column("byte_offset", BigInteger, nullable=False, server_default=text("0")),
     Column("line_count", BigInteger, nullable=False, server_default=text("0")),
-    Column("head_sha256", Text, comment="of the bytes before byte_offset's start block: a file that was replaced"),
+    Column("head_sha256", Text, comment="of the file's first bytes and the last before byte_offset"),
     Column("state", JSONB, nullable=False, server_default=text("'{}'"), comment="what the reader carries on with"),
     instant("updated_at"),
     UniqueConstraint("importer", "host", "path"),
+)
+
+# The rows of transcripts that were taken in: by the source's id of the row, so that a file that was copied, moved,
+# forked or rewritten adds only what is new. The key is the first half of a SHA-256 over importer and row id.
+imported_rows = Table(
+    "imported_rows",
+    metadata,
+    Column("host", Text, nullable=False),
+    Column("key", Uuid(), nullable=False),
+    PrimaryKeyConstraint("host", "key"),
 )
 
 # An answer is kept so that the same key with the same request is answered again and not done twice.
