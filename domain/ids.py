@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from domain.errors import InvalidInput
@@ -23,10 +23,13 @@ PREFIXES = (
     "command",
 )
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
 
 def new_id(at: datetime) -> UUID:
     """A UUIDv7 (RFC 9562) whose time is `at`, in milliseconds: ids sort as their rows came to be."""
-    milliseconds = max(int(at.timestamp() * 1000), 0)
+    milliseconds = max((at - EPOCH) // MILLISECOND, 0)  # in integers: a float would lose one now and then
     random = int.from_bytes(os.urandom(10), "big")
     return UUID(
         int=(milliseconds << 80) | (0x7 << 76) | ((random >> 62 & 0xFFF) << 64) | (0b10 << 62) | (random & (2**62 - 1))

@@ -74,6 +74,7 @@ usage_evidence = Table(
     Column("raw", JSONB),
     UniqueConstraint("fingerprint"),
     Index(None, "usage_record_id"),
+    Index(None, "task_id"),
 )
 
 
