@@ -59,6 +59,11 @@ class Cluster:
     durable: bool
 
 
+def url_at(sockets: Path) -> str:
+    """The URL SQLAlchemy takes of the server with its socket there; asyncpg takes it without `+asyncpg`."""
+    return f"postgresql+asyncpg://fleetgraph@/fleetgraph?host={sockets}"
+
+
 class Postgres:
     """One running PostgreSQL server."""
 
@@ -66,11 +71,6 @@ class Postgres:
         self._cluster = cluster
         self._sockets = sockets
         self._child: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """The URL SQLAlchemy takes; asyncpg takes it without `+asyncpg`."""
-        return f"postgresql+asyncpg://fleetgraph@/fleetgraph?host={self._sockets}"
 
     def start(self) -> None:
         """Start the server without waiting for it; a server that a killed parent left is waited for first."""

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-from local import programs
+from local import postgres, programs, valkey
 from local.errors import LocalStoreError
 from local.folder import is_held
 from local.postgres import Cluster, Postgres, ensure_initialised
@@ -83,19 +83,26 @@ class LocalStores:
             account = unprivileged_account(*sorted(self._folder.glob("pg[0-9]*")), self._folder)
             sockets = _make_sockets(account)
             undo.callback(shutil.rmtree, sockets, ignore_errors=True)
-            valkey = Valkey(programs.find_valkey(), sockets, self._folder / "valkey.log") if self._valkey else None
-            if valkey is not None:
-                undo.callback(valkey.stop)
-                valkey.start()
-            postgres = self._start_postgres(account, sockets, undo) if self._postgres else None
-            urls = StoreUrls(postgres.url if postgres else "", valkey.url if valkey else "")
-            _write_note(self._folder, sockets, urls)
-            for server in (valkey, postgres):
-                if server is not None:
-                    server.wait()
+            urls = StoreUrls(
+                postgres.url_at(sockets) if self._postgres else "", valkey.url_at(sockets) if self._valkey else ""
+            )
+            _write_note(self._folder, sockets, urls)  # first, so that a start that is killed leaves nothing unknown
+            servers: list[Valkey | Postgres] = []
+            if self._valkey:
+                servers.append(self._start_valkey(sockets, undo))
+            if self._postgres:
+                servers.append(self._start_postgres(account, sockets, undo))
+            for server in servers:
+                server.wait()
         except OSError as error:
             raise LocalStoreError(f"The embedded stores cannot start in {self._folder}: {error}") from error
         return urls
+
+    def _start_valkey(self, sockets: Path, undo: contextlib.ExitStack) -> Valkey:
+        server = Valkey(programs.find_valkey(), sockets, self._folder / "valkey.log")
+        undo.callback(server.stop)
+        server.start()
+        return server
 
     def _start_postgres(self, account: Account | None, sockets: Path, undo: contextlib.ExitStack) -> Postgres:
         program = programs.find_postgres(account)

@@ -18,6 +18,11 @@ READY_S = 15.0
 MAX_MEMORY = "256mb"
 
 
+def url_at(sockets: Path) -> str:
+    """The URL redis-py takes of the server with its socket there."""
+    return f"unix://{sockets / SOCKET_NAME}?db=0"
+
+
 class Valkey:
     """One running Valkey (or Redis) server."""
 
@@ -26,11 +31,6 @@ class Valkey:
         self._sockets = sockets
         self._log = log
         self._child: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """The URL redis-py takes."""
-        return f"unix://{self._sockets / SOCKET_NAME}?db=0"
 
     def start(self) -> None:
         """Start the server without waiting for it."""

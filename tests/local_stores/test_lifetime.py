@@ -1,5 +1,6 @@
 """One data folder over the lives of several parents: started twice, killed, restarted, with stale traces."""
 
+import json
 import os
 import subprocess
 import sys
@@ -57,8 +58,10 @@ def test_kill_9_during_the_first_start(tmp_path: Path, start_holder: HolderFacto
     holder = start_holder(tmp_path)
     assert wait_until(lambda: any(tmp_path.glob("pg*.new/base")))
     holder.kill()
+    sockets = json.loads((tmp_path / "stores.json").read_text())["sockets"]
     again = start_holder(tmp_path)
     again.urls()
+    assert not Path(sockets).exists()
     assert again.end() == 0
     assert not list(tmp_path.glob("pg*.new"))
 
