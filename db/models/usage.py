@@ -39,7 +39,6 @@ usage_records = Table(
     UniqueConstraint("request_id"),
     Index(None, "at", "id"),
     Index(None, "task_id", "at", "id"),
-    Index(None, "session_id", "model", "at"),
     Index(None, "project_id", "at"),
 )
 
@@ -73,6 +72,8 @@ usage_evidence = Table(
     reference("task_id", "tasks"),
     Column("raw", JSONB),
     UniqueConstraint("fingerprint"),
+    # Rows without any id are compared with all rows of their session, not only with those that count.
+    Index(None, "session_id", "model", "at"),
     Index(None, "usage_record_id"),
     Index(None, "task_id"),
 )
