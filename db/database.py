@@ -46,7 +46,7 @@ class ReadHandle:
         """All rows."""
         self.statement_count += 1
         async with self._pool.acquire() as connection:
-            return await connection.fetch(  # type: ignore[return-value]
+            return await connection.fetch(
                 statement.sql, *statement.arguments(values), record_class=statement.row
             )
 

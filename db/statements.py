@@ -32,7 +32,7 @@ class Statement(Generic[R]):
     order: tuple[tuple[int, Any], ...] | None
 
     def arguments(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Put the caller's values, given in the order of `compile_statement`, into the order of $1, $2 …"""
+        """Put the caller's values, given in the order of `compile_statement`, into that of $1, $2 and so on."""
         if self.order is None:
             return values
         return tuple(constant if index < 0 else values[index] for index, constant in self.order)
@@ -45,13 +45,15 @@ def compile_statement(clause: ClauseElement, row: type[R], *parameters: str) -> 
     missing = set(parameters) - set(names)
     if missing:
         raise ValueError(f"the statement has no parameter {sorted(missing)}: {compiled.string}")
-    order = tuple((parameters.index(name), None) if name in parameters else (-1, compiled.params[name]) for name in names)
+    order = tuple(
+        (parameters.index(name), None) if name in parameters else (-1, compiled.params[name]) for name in names
+    )
     identical = [index for index, _ in order] == list(range(len(parameters)))
     return Statement(compiled.string, row, None if identical else order)
 
 
 def raw_statement(sql: str, row: type[R] = Row) -> Statement[R]:  # type: ignore[assignment]
-    """A statement written as SQL with $1, $2 …, where SQLAlchemy's expression language would hide more than it shows."""
+    """A statement written as SQL with $1, $2 …, where the expression language would hide more than it shows."""
     return Statement(sql, row, None)
 
 

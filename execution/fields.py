@@ -4,6 +4,7 @@ Every field of the schema is made by one of these factories, which give it a kin
 
 - `column`: an attribute of the row, under the field's own Python name;
 - `computed`: a value worked out from attributes of the row, without waiting;
+- `nested`: an object or list that the parent already holds (a page's rows, a result's task);
 - `loaded`: a leaf that a batch function reads (wide columns, counts);
 - `one`, `many`, `connection`: a row, rows or a page of rows, by ONE call of a batch function for all parents;
 - `root`: a field of Query; `mutation`: a field of Mutation; `feed`: a field of Subscription.
@@ -39,6 +40,7 @@ class Kind(Enum):
 
     COLUMN = "column"
     COMPUTED = "computed"
+    NESTED = "nested"
     LOADED = "loaded"
     ONE = "one"
     MANY = "many"
@@ -169,6 +171,15 @@ def computed(read: Callable[[Any], Any], *, needs: tuple[str, ...], description:
         return read(root)
 
     return _field(Declaration(Kind.COMPUTED, scope, read=read, needs=needs), resolve, description)
+
+
+def nested(read: Callable[[Any], Any], *, description: str, scope: str | None = None) -> Any:
+    """An object or list of objects that `read` takes from the parent."""
+
+    def resolve(root: Any) -> Any:
+        return read(root)
+
+    return _field(Declaration(Kind.NESTED, scope, read=read), resolve, description)
 
 
 def _related(

@@ -11,11 +11,12 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     DocumentNode,
     ExecutionResult,
+    Executor,
     FieldNode,
     GraphQLError,
     GraphQLInterfaceType,
@@ -144,7 +145,7 @@ class Operations:
             context_value=Scope(context),
             variable_values=variables,
             operation_name=prepared.operation_name,
-            is_awaitable=optimized_is_awaitable,
+            is_awaitable=cast(Any, optimized_is_awaitable),
         )
         answer = result if isinstance(result, ExecutionResult) else await result
         if answer.data is None and answer.errors and all(not error.path for error in answer.errors):
@@ -161,14 +162,13 @@ class Operations:
 
         Every event is executed in a context of its own, so that nothing loaded for one is shown in the next.
         """
-        stream = create_source_event_stream(
-            self.schema,
-            prepared.document,
-            context_value=Scope(make_context()),
-            variable_values=variables,
-            operation_name=prepared.operation_name,
+        executor = Executor.build(
+            self.schema, prepared.document, None, Scope(make_context()), variables, prepared.operation_name
         )
-        source = stream if isinstance(stream, ExecutionResult) or hasattr(stream, "__aiter__") else await stream
+        if isinstance(executor, list):
+            raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in executor])
+        stream: Any = create_source_event_stream(executor)
+        source = await stream if optimized_is_awaitable(stream) else stream
         if isinstance(source, ExecutionResult):
             raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in source.errors or ()])
         return self._results(prepared, variables, make_context, source)

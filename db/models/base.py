@@ -5,6 +5,7 @@ Tables are SQLAlchemy Core, never ORM entities: statements are compiled from the
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, ClassVar
@@ -100,7 +101,7 @@ class Row(asyncpg.Record):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        names = tuple(name for name in cls.__dict__.get("__annotations__", ()) if name != "columns")
+        names = tuple(name for name in inspect.get_annotations(cls) if name != "columns")
         cls.columns = names
         for index, name in enumerate(names):
             # A property over itemgetter stays in C: as fast as row[index].

@@ -33,7 +33,8 @@ class EmittedRow(Row):
 EMIT = raw_statement(
     """
 WITH new_event AS (
-    SELECT topic, kind, facts, n FROM unnest($1::text[], $2::text[], $3::jsonb[]) WITH ORDINALITY AS e(topic, kind, facts, n)
+    SELECT topic, kind, facts, n
+    FROM unnest($1::text[], $2::text[], $3::jsonb[]) WITH ORDINALITY AS e(topic, kind, facts, n)
 ), new_line AS (
     SELECT task_id, at, level, stream, line, truncated, n
     FROM unnest($4::uuid[], $5::timestamptz[], $6::text[], $7::text[], $8::text[], $9::bool[]) WITH ORDINALITY

@@ -192,7 +192,7 @@ class KeyCountRow(Row):
 
 @lru_cache(maxsize=SHAPES)
 def _count(shape: tuple[str, ...]) -> Statement[CountRow]:
-    found = select(literal_column("1")).select_from(tasks).where(*task_conditions(shape)).limit(bindparam("at_most"))
+    found: Select[Any] = select(literal_column("1")).select_from(tasks).where(*task_conditions(shape)).limit(bindparam("at_most"))
     return compile_statement(select(func.count().label("n")).select_from(found.subquery()), CountRow, *shape, "at_most")
 
 
@@ -205,7 +205,7 @@ async def count(handle: Handle, selection: TaskSelection, at_most: int) -> int:
 @lru_cache(maxsize=16)
 def _count_by_parent(parent: str, unfinished: bool) -> Statement[KeyCountRow]:
     keys = func.unnest(uuids("keys")).table_valued(column("key", Uuid()), name="k").render_derived()
-    found = (
+    found: Select[Any] = (
         select(literal_column("1"))
         .select_from(tasks)
         .where(tasks.c[parent] == keys.c.key, *_unfinished(unfinished))

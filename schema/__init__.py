@@ -1,0 +1,1 @@
+"""GraphQL only: types, descriptions, field declarations, row → union member. No SQL, no rules."""

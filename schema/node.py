@@ -1,0 +1,28 @@
+"""The Node interface and ids as clients see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import strawberry
+
+from domain.ids import show_id
+from execution.fields import column, computed, interface_type
+
+ID_DESCRIPTION = "Globally unique: a readable prefix and 32 digits. Good for `node(id)`, and it never changes."
+
+
+@interface_type(scope="METRICS", description="Anything that has an id of its own and can be fetched again by it.")
+class Node:
+    """The Relay interface."""
+
+    id: strawberry.ID = column(description=ID_DESCRIPTION)
+
+
+def node_id(prefix: str) -> Any:
+    """The `id` of a Node type whose rows have a uuid `id`."""
+
+    def show(row: Any) -> str:
+        return show_id(prefix, row.id)
+
+    return computed(show, needs=("id",), description=ID_DESCRIPTION)
