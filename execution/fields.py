@@ -133,11 +133,13 @@ def interface_type(*, scope: str, description: str) -> Any:
     return decorate
 
 
-def _field(declaration: Declaration, resolver: Callable[..., Any] | None, description: str) -> Any:
+def _field(
+    declaration: Declaration, resolver: Callable[..., Any] | None, description: str, name: str | None = None
+) -> Any:
     metadata = {METADATA: declaration}
     if resolver is None:
         return strawberry.field(description=description, metadata=metadata)
-    return strawberry.field(resolver=resolver, description=description, metadata=metadata)
+    return strawberry.field(resolver=resolver, name=name, description=description, metadata=metadata)
 
 
 def _with_arguments(resolver: Callable[..., Any], arguments: Arguments | None) -> Callable[..., Any]:
@@ -164,13 +166,20 @@ def column(*, description: str, scope: str | None = None) -> Any:
     return _field(Declaration(Kind.COLUMN, scope), None, description)
 
 
-def computed(read: Callable[[Any], Any], *, needs: tuple[str, ...], description: str, scope: str | None = None) -> Any:
-    """A value worked out from the row's attributes `needs`."""
+def computed(
+    read: Callable[[Any], Any],
+    *,
+    needs: tuple[str, ...],
+    description: str,
+    scope: str | None = None,
+    name: str | None = None,
+) -> Any:
+    """A value worked out from the row's attributes `needs`; `name` where Python cannot spell the field's."""
 
     def resolve(root: Any) -> Any:
         return read(root)
 
-    return _field(Declaration(Kind.COMPUTED, scope, read=read, needs=needs), resolve, description)
+    return _field(Declaration(Kind.COMPUTED, scope, read=read, needs=needs), resolve, description, name)
 
 
 def nested(read: Callable[[Any], Any], *, description: str, scope: str | None = None) -> Any:

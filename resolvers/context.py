@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from db.database import Database, ReadHandle
-
-if TYPE_CHECKING:
-    from pubsub.bus import Bus
-    from pubsub.hub import Hub
+from pubsub.bus import Bus
+from pubsub.hub import Hub
 
 SCOPES = ("METRICS", "READ", "WRITE", "CONTROL", "INGEST", "ADMIN")
 

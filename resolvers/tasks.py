@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from db.models.tasks import LogLineRow, TaskRow
 from db.pages import EventPosition, Order, Page, PageRequest, cut
+from db.queries import events
 from db.queries import tasks as queries
-from db.queries.tasks import ALL_TASKS, TaskCount, TaskSelection
+from db.queries.tasks import ALL_LINES, ALL_TASKS, LogSelection, TaskCount, TaskSelection
 from domain.errors import InvalidInput, NotFound
-from domain.ids import parse_id, require_id
+from domain.ids import parse_id
 from domain.transitions import FINAL
 from resolvers.context import Context
+from resolvers.ranges import Range, resolve_range
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """A selection whose range of creation may move with the clock."""
+
+    selection: TaskSelection = ALL_TASKS
+    created_at: Range | None = None
+
+    def at(self, now: datetime) -> TaskSelection:
+        """The selection as it is now. Raises InvalidInput (INVALID_RANGE)."""
+        if self.created_at is None:
+            return self.selection
+        span = resolve_range(self.created_at, now, "filter")
+        return replace(self.selection, created_from=span.start, created_to=span.end)
 
 
 @dataclass(frozen=True, slots=True)
 class ListTasks:
     """A page of tasks."""
 
-    selection: TaskSelection
+    filter: TaskFilter
     order: Order
     page: PageRequest
 
@@ -36,9 +53,9 @@ async def get_task(context: Context, task_id: str) -> TaskRow | None:
 
 async def list_tasks(context: Context, wanted: ListTasks) -> Page[TaskRow]:
     """One page of the tasks that the selection names."""
-    rows = await queries.page(context.reader, wanted.selection, wanted.order, wanted.page)
-    count = TaskCount(wanted.selection)
-    return cut(rows, wanted.page, wanted.order, context.reader.epoch, queries.TOPIC, count)
+    selection = wanted.filter.at(context.clock())
+    rows = await queries.page(context.reader, selection, wanted.order, wanted.page)
+    return cut(rows, wanted.page, wanted.order, context.reader.epoch, queries.TOPIC, TaskCount(selection))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +103,15 @@ def refuse_after(after: EventPosition | None) -> None:
 async def watch_tasks(context: Context, watched: WatchTasks) -> AsyncIterator[TaskChange | TaskLeave]:
     """Changes of tasks from now on, each once and in order."""
     refuse_after(watched.after)
-    async for event in context.hub.subscribe(queries.TOPIC):
-        position = EventPosition(context.reader.epoch, event.topic, event.seq)
-        before, after = event.facts["before"], event.facts["after"]
-        task_id = UUID(event.facts["id"])
-        if watched.matches(after):
-            yield TaskChange(position, event.at, task_id, is_new=not watched.matches(before))
-        elif watched.matches(before):
-            yield TaskLeave(position, event.at, task_id)
+    async with context.hub.subscribe(queries.TOPIC) as changes:
+        async for event in changes:
+            position = EventPosition(context.reader.epoch, event.topic, event.seq)
+            before, after = event.facts["before"], event.facts["after"]
+            task_id = UUID(event.facts["id"])
+            if watched.matches(after):
+                yield TaskChange(position, event.at, task_id, is_new=not watched.matches(before))
+            elif watched.matches(before):
+                yield TaskLeave(position, event.at, task_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +128,34 @@ class WatchLog:
     """Whose log, and which lines of it."""
 
     task_id: str
-    level: frozenset[str] | None = None
-    stream: frozenset[str] | None = None
-    search: str | None = None
+    selection: LogSelection = ALL_LINES
     after: EventPosition | None = None
 
     def matches(self, line: LogLineRow) -> bool:
-        """Whether a line is let through."""
+        """Whether a line is let through: the same rule as a page of the log has in SQL."""
+        wanted = self.selection
         return (
-            (self.level is None or line.level in self.level)
-            and (self.stream is None or line.stream in self.stream)
-            and (self.search is None or self.search.lower() in (line.text or "").lower())
+            (wanted.level is None or line.level in wanted.level)
+            and (wanted.stream is None or line.stream in wanted.stream)
+            and (wanted.search is None or wanted.search.lower() in (line.text or "").lower())
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The stream has come to `position` without an event to show."""
+
+    position: EventPosition
+    at: datetime
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CursorExpired:
+    """What came behind the given cursor is no longer there; the stream goes on from `position`."""
+
+    position: EventPosition
+    at: datetime
 
 
 LINES_PER_EVENT = 100
@@ -130,21 +164,23 @@ LINES_PER_EVENT = 100
 async def watch_log(context: Context, watched: WatchLog) -> AsyncIterator[LogLines]:
     """Lines of a task's log from now on; ends when the task is final and its log is out. Raises NotFound."""
     refuse_after(watched.after)
-    key = require_id("task", watched.task_id, ("taskId",))
-    topic = f"log:{key}"
-    async with context.hub.watch_log(key) as notices:
+    key = parse_id("task", watched.task_id)
+    async with context.hub.subscribe_log(key or UUID(int=0)) as notices:
+        last = notices.seq
         task = await get_task(context, watched.task_id)
-        if task is None:
+        if key is None or task is None:
             raise NotFound(f"There is no task {watched.task_id}.", ("taskId",))
-        last = await queries.log_head(context.reader, key)
-        while task is not None and task.status not in FINAL:
-            await notices.next()
-            task = await get_task(context, watched.task_id)
-            head = await queries.log_head(context.reader, key)
+        while True:
+            is_final = task is None or task.status in FINAL  # read before the lines: none can come after
+            head = await events.head(context.reader, f"log:{key}")
             while last < head:
-                upto = min(head, last + LINES_PER_EVENT)
-                lines = await queries.log_range(context.reader, key, last + 1, upto)
-                last = upto
-                shown = [line for line in lines if watched.matches(line)]
-                if shown:
-                    yield LogLines(EventPosition(context.reader.epoch, topic, last), shown[-1].at, shown)
+                first, last = last + 1, min(head, last + LINES_PER_EVENT)
+                appended = await queries.log_range(context.reader, key, first, last)
+                lines = [line for line in appended if watched.matches(line)]
+                if lines:
+                    position = EventPosition(context.reader.epoch, f"log:{key}", last)
+                    yield LogLines(position, lines[-1].at, lines)
+            if is_final:
+                return
+            await anext(notices)  # lines were appended, or the task has changed
+            task = await get_task(context, watched.task_id)

@@ -15,7 +15,9 @@ from schema.scalars import EventCursor
 
 First = Annotated[
     int | None,
-    strawberry.argument(description="How many from the start, or behind `after`: 1 to 100, 10 without it (50 at the root)."),
+    strawberry.argument(
+        description="How many from the start, or behind `after`: 1 to 100, 10 without it (50 at the root)."
+    ),
 ]
 After = Annotated[str | None, strawberry.argument(description="A cursor of this list: the page starts behind it.")]
 Last = Annotated[
@@ -23,7 +25,10 @@ Last = Annotated[
 ]
 Before = Annotated[str | None, strawberry.argument(description="A cursor of this list: the page ends in front of it.")]
 AtMost = Annotated[
-    int, strawberry.argument(description="Count no further than this: a higher count costs time that few need. 1 to 1,000,000.")
+    int,
+    strawberry.argument(
+        description="Count no further than this: a higher count costs time that few need. 1 to 1,000,000."
+    ),
 ]
 
 EDGES = "The rows with their cursors."
@@ -86,9 +91,7 @@ def nodes() -> Any:
 
 def edge_cursor() -> Any:
     """The field `cursor` of an edge."""
-    return computed(
-        lambda edge: encode_cursor(edge.page.order, edge.node), needs=("page", "node"), description=CURSOR
-    )
+    return computed(lambda edge: encode_cursor(edge.page.order, edge.node), needs=("page", "node"), description=CURSOR)
 
 
 def edge_node() -> Any:

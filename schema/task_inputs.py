@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from enum import Enum
 from typing import Annotated, Any
 from uuid import UUID
@@ -16,14 +15,15 @@ from db.queries import tasks as queries
 from db.queries.tasks import ALL_LINES, LogSelection, TaskSelection
 from domain.ids import parse_id
 from loaders.tasks import LogPageRequest
+from resolvers import tasks
 from resolvers.pages import DEFAULT_PAGE, MAX_LOG_PAGE, page_request
-from resolvers.ranges import resolve_range
-from resolvers.tasks import ListTasks
 from schema.enums import AgentType, LogLevel, LogStream, SortDirection, TaskOrderField, TaskSource, TaskStatus
-from schema.pagination import After, Before, First, Last
+from schema.pagination import After, Before, First
 from schema.ranges import TimeRange, to_range
 
-RULE = "Fields of a filter are joined by AND, the values of a list by OR; absent or null is no filter, [] matches nothing."
+RULE = (
+    "Fields of a filter are joined by AND, the values of a list by OR; absent or null is no filter, [] matches nothing."
+)
 
 
 def some(description: str) -> Any:
@@ -33,7 +33,7 @@ def some(description: str) -> Any:
 
 @strawberry.input(description=f"Which tasks. {RULE}")
 class TaskFilter:
-    """Becomes db.queries.tasks.TaskSelection."""
+    """Becomes resolvers.tasks.TaskFilter."""
 
     status: list[TaskStatus] | None = some("Any of these statuses.")
     source: list[TaskSource] | None = some("Told of by any of these.")
@@ -52,8 +52,7 @@ class TaskFilter:
 
 
 @strawberry.input(
-    description="Which changes of tasks: what a live stream can filter on are the facts that its events carry."
-    f" {RULE}"
+    description=f"Which changes of tasks: what a live stream can filter on are the facts that its events carry. {RULE}"
 )
 class TaskEventFilter:
     """Becomes resolvers.tasks.WatchTasks.facts."""
@@ -128,29 +127,29 @@ def words(values: Sequence[Any]) -> tuple[str, ...]:
     return tuple(str(value.value) if isinstance(value, Enum) else str(value) for value in values)
 
 
-def to_selection(chosen: TaskFilter | None, now: datetime) -> TaskSelection:
-    """The tasks that a filter names, ranges resolved against the clock."""
-    if not given(chosen):
-        return queries.ALL_TASKS
+def to_filter(chosen: TaskFilter | None) -> tasks.TaskFilter:
+    """The tasks that a filter names."""
+    if chosen is None or not given(chosen):
+        return tasks.TaskFilter()
     values: dict[str, Any] = {}
+    created_at = None
     for name, value in vars(chosen).items():
         if not given(value):
             continue
         if name in KINDS:
             values[name] = ids(KINDS[name], value)
         elif name == "created_at":
-            span = resolve_range(to_range(value), now)
-            values["created_from"], values["created_to"] = span.start, span.end
+            created_at = to_range(value)
         elif name == "flow_id":
             values[name] = str(value)
         else:
             values[name] = words(value)
-    return TaskSelection(**values)
+    return tasks.TaskFilter(TaskSelection(**values), created_at)
 
 
 def to_facts(chosen: TaskEventFilter | None) -> tuple[tuple[str, frozenset[str]], ...]:
     """The facts that a live filter asks for, as text."""
-    if not given(chosen):
+    if chosen is None or not given(chosen):
         return ()
     facts: list[tuple[str, frozenset[str]]] = []
     for name, value in vars(chosen).items():
@@ -200,12 +199,12 @@ def tasks_arguments(
     order_by: OrderArgument = NEWEST_FIRST,
     first: First = UNSET,
     after: After = UNSET,
-) -> ListTasks:
+) -> tasks.ListTasks:
     """Arguments of `tasks`."""
     wanted = order_by if given(order_by) and order_by is not None else NEWEST_FIRST
     order = ORDERS[wanted.field, wanted.direction]
     page = page_request(order, nothing(first), nothing(after), default=DEFAULT_PAGE)
-    return ListTasks(nothing(filter), order, page)
+    return tasks.ListTasks(to_filter(nothing(filter)), order, page)
 
 
 def children_arguments(first: First = UNSET, after: After = UNSET) -> PageRequest:

@@ -19,7 +19,6 @@ from loaders import usage as usage_loaders
 from schema.enums import ContentAccess, LogLevel, LogStream, StuckReason, TaskSource, TaskStatus
 from schema.node import Node, node_id
 from schema.pagination import (
-
     TOTAL_COUNT,
     EdgeValue,
     PageInfo,
@@ -108,7 +107,9 @@ class Task(Node):
     retry_of: Annotated[Task, strawberry.lazy("schema.tasks")] | None = one(
         loaders.by_id, key="retry_of_id", description="The earlier attempt that this one repeats."
     )
-    session_id: strawberry.ID | None = column(description="The source's id of the session: joins transcripts and telemetry.")
+    session_id: strawberry.ID | None = column(
+        description="The source's id of the session: joins transcripts and telemetry."
+    )
     flow_id: strawberry.ID | None = column(
         description="What it is about elsewhere: github:owner/repo#7, jira:ABC-1, slack:channel:ts."
     )
@@ -169,9 +170,7 @@ class TaskConnection:
     edges: list[TaskEdge] = edges()
     nodes: list[Task] = nodes()
     page_info: PageInfo = page_info()
-    total_count: int = loaded(
-        loaders.counts, key="selection", arguments=at_most_argument, description=TOTAL_COUNT
-    )
+    total_count: int = loaded(loaders.counts, key="selection", arguments=at_most_argument, description=TOTAL_COUNT)
     event_cursor: EventCursor = page_event_cursor()
 
 
@@ -191,7 +190,9 @@ class LogLine:
     at: datetime = column(description="When it was written, by the clock of the source.")
     level: LogLevel = column(description="How grave it is.")
     stream: LogStream = column(description="Where it comes from.")
-    text: str | None = column(description="The line, as the agent wrote it: hostile text, show it as text only. Content.")
+    text: str | None = column(
+        description="The line, as the agent wrote it: hostile text, show it as text only. Content."
+    )
     truncated: bool = column(description="Whether it was cut at 64 KiB.")
 
 
@@ -220,7 +221,9 @@ class ToolCall(Node):
     id: strawberry.ID = node_id("tool")
     name: str = column(description="The tool's name: Bash, Edit, mcp__server__tool …")
     started_at: datetime = column(description="When it was called.")
-    duration_ms: SafeInt | None = column(description="How long it took in milliseconds; null while it has not answered.")
+    duration_ms: SafeInt | None = column(
+        description="How long it took in milliseconds; null while it has not answered."
+    )
     succeeded: bool | None = column(description="Whether it went well; null while it has not answered.")
     input: str | None = loaded(
         loaders.tool_content_by_id,
