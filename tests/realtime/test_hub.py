@@ -1,0 +1,291 @@
+"""What a subscriber sees: every event once and in order, whatever happens to messages, Redis and its own speed."""
+
+import asyncio
+import gc
+import logging
+import random
+import uuid
+from datetime import UTC, datetime
+
+import orjson
+import pytest
+
+from db.database import Database
+from db.handles import NewLogLine
+from pubsub.bus import Bus
+from pubsub.errors import EventsExpired
+from pubsub.events import Event, LogNotice, decode, encode
+from pubsub.hub import Hub
+from pubsub.topics import Channels, log_topic
+from tests.realtime.conftest import EventLog, RedisServer, nothing_more, take, until
+
+
+async def test_events_arrive_in_order_and_only_on_their_topic(bus: Bus, hub: Hub, log: EventLog) -> None:
+    before = await log.write("tasks", 3)
+    async with hub.subscribe("tasks") as tasks, hub.subscribe("agents") as agents:
+        assert tasks.seq == before[-1].seq
+        for _ in range(5):
+            await bus.publish(await log.write("tasks", 2))
+        await bus.publish(await log.write("agents"))
+        got = await take(tasks, 10)
+        assert [event.seq for event in got] == list(range(4, 14))
+        assert [(event.topic, event.kind) for event in await take(agents, 1)] == [("agents", "ThingChanged")]
+        await nothing_more(tasks)
+    assert hub.watched == frozenset()
+
+
+async def test_the_wire_keeps_an_event_as_it_is(bus: Bus, hub: Hub, log: EventLog) -> None:
+    async with hub.subscribe("tasks") as tasks:
+        (written,) = await log.write("tasks")
+        await bus.publish([written])
+        (got,) = await take(tasks, 1)
+    assert (got.topic, got.seq, got.kind, got.facts, got.at) == (
+        written.topic,
+        written.seq,
+        written.kind,
+        written.facts,
+        written.at,
+    )
+
+
+async def test_dropped_doubled_and_reordered_messages_do_not_show(bus: Bus, hub: Hub, log: EventLog) -> None:
+    async with hub.subscribe("tasks") as tasks:
+        written = [event for _ in range(100) for event in await log.write("tasks")]
+        chosen = random.Random(7)
+        messages = [event for event in written[:-1] if chosen.random() > 0.3] * 2
+        chosen.shuffle(messages)
+        for event in [*messages, written[-1]]:
+            await bus.publish([event])
+        assert [event.seq for event in await take(tasks, 100)] == list(range(1, 101))
+        await nothing_more(tasks)
+
+
+async def test_a_hole_is_read_once_for_all_subscribers(bus: Bus, hub: Hub, log: EventLog) -> None:
+    streams = [hub.subscribe("tasks") for _ in range(20)]
+    for stream in streams:
+        await stream.__aenter__()
+    await log.write("tasks", 9)
+    reads = log.read_count
+    await bus.publish(await log.write("tasks"))
+    for stream in streams:
+        assert [event.seq for event in await take(stream, 10)] == list(range(1, 11))
+        await stream.aclose()
+    assert log.read_count == reads + 1
+
+
+async def test_a_slow_subscriber_goes_on_from_the_log(bus: Bus, log: EventLog) -> None:
+    async with Hub(bus, log, queue_limit=10) as hub, hub.subscribe("tasks") as slow, hub.subscribe("tasks") as fast:
+        for _ in range(3):
+            await bus.publish(await log.write("tasks", 30))
+            assert len(await take(fast, 30)) == 30
+        assert [event.seq for event in await take(slow, 90)] == list(range(1, 91))
+        await bus.publish(await log.write("tasks"))
+        assert (await take(slow, 1))[0].seq == 91
+
+
+async def test_one_that_outlived_retention_is_told(
+    bus: Bus, database: Database, log: EventLog, redis: RedisServer
+) -> None:
+    async with Hub(bus, log, queue_limit=1) as hub, hub.subscribe("tasks") as slow:
+        written = await log.write("tasks", 5)
+        await bus.publish(written)
+        assert (await take(slow, 1))[0].seq == 1
+        async with database.write() as transaction:
+            await transaction.connection.execute("DELETE FROM events WHERE seq < 4")
+        with pytest.raises(EventsExpired, match="load the data anew"):
+            await take(slow, 1)
+
+
+async def test_many_writers_and_many_subscribers(bus: Bus, hub: Hub, log: EventLog) -> None:
+    streams = [hub.subscribe("tasks") for _ in range(10)]
+    for stream in streams:
+        await stream.__aenter__()
+
+    async def write() -> None:
+        for _ in range(25):
+            await bus.publish(await log.write("tasks"))
+
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(take(stream, 200, 30)) for stream in streams]
+        for _ in range(8):
+            group.create_task(write())
+    for reader in readers:
+        assert [event.seq for event in reader.result()] == list(range(1, 201))
+
+
+async def test_a_subscriber_that_joins_between_commit_and_message(bus: Bus, hub: Hub, log: EventLog) -> None:
+    early = await log.write("tasks")
+    async with hub.subscribe("tasks") as tasks:
+        await bus.publish(early)
+        await bus.publish(await log.write("tasks"))
+        assert [event.seq for event in await take(tasks, 1)] == [2]
+
+
+async def test_redis_killed_and_restarted_loses_nothing(
+    bus: Bus, hub: Hub, log: EventLog, redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with hub.subscribe("tasks") as tasks:
+        await bus.publish(await log.write("tasks"))
+        await take(tasks, 1)
+        await redis.kill()
+        await until(lambda: bus.status == "down")
+        for _ in range(10):
+            started = asyncio.get_running_loop().time()
+            await bus.publish(await log.write("tasks"))
+            assert asyncio.get_running_loop().time() - started < 0.5  # nobody waits for a Redis that is away
+        redis.start()
+        assert [event.seq for event in await take(tasks, 10)] == list(range(2, 12))
+        await until(lambda: bus.status == "up")
+        await bus.publish(await log.write("tasks"))
+        assert (await take(tasks, 1))[0].seq == 12
+    lost = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert 1 <= len(lost) <= 2  # one line for reading, one for publishing; not one per event
+    assert all("\n" not in record.getMessage() for record in lost)
+
+
+async def test_ten_cuts_of_the_connection_lose_nothing(bus: Bus, hub: Hub, log: EventLog, redis: RedisServer) -> None:
+    async with hub.subscribe("tasks") as tasks:
+        for cut in range(10):
+            await redis.cut_clients()
+            await bus.publish(await log.write("tasks"))
+            assert [event.seq for event in await take(tasks, 1)] == [cut + 1]
+
+
+async def test_what_another_process_published_during_a_gap_is_healed(
+    bus: Bus, hub: Hub, log: EventLog, database: Database, redis: RedisServer, prefix: str
+) -> None:
+    async with (
+        hub.subscribe("tasks") as tasks,
+        Bus(redis.url, epoch=database.epoch, prefix=prefix, listen=False) as other,
+    ):
+        await redis.cut_clients()
+        written = await log.write("tasks", 4)
+        await other.publish(written)
+        assert [event.seq for event in await take(tasks, 4)] == [1, 2, 3, 4]
+
+
+async def test_a_database_that_is_away_for_a_moment(bus: Bus, hub: Hub, log: EventLog) -> None:
+    async with hub.subscribe("tasks") as tasks:
+        await log.write("tasks", 3)
+        last = await log.write("tasks")
+        log.is_away = True
+        await bus.publish(last)
+        await nothing_more(tasks, 0.3)
+        log.is_away = False
+        assert [event.seq for event in await take(tasks, 4)] == [1, 2, 3, 4]
+
+
+async def test_log_notices_cover_every_line_once(bus: Bus, hub: Hub, database: Database) -> None:
+    task_id = uuid.uuid4()
+    now = datetime.now(UTC)
+
+    async def append(count: int, *, publish: bool = True) -> None:
+        async with database.write() as transaction:
+            transaction.append_log(NewLogLine(task_id, now, "INFO", "STDOUT", "line") for _ in range(count))
+        if publish:
+            await bus.publish(transaction.emitted, transaction.log_heads)
+
+    # The lines' task is not needed for their numbers; without its foreign key the log is all that is tested.
+    async with database.write() as transaction:
+        await transaction.connection.execute("ALTER TABLE log_lines DROP CONSTRAINT IF EXISTS fk_log_lines_task_id")
+    await append(2)
+    async with hub.subscribe_log(task_id) as notices, hub.subscribe("logs") as batches:
+        assert notices.seq == 2
+        await append(3)
+        assert await take(notices, 1) == [(3, 5)]
+        await append(4, publish=False)
+        await append(1)
+        assert await take(notices, 1) == [(6, 10)]
+        assert [event.facts["last"] for event in await take(batches, 3)] == [5, 9, 10]
+        await nothing_more(notices)
+    assert hub.watched == frozenset()
+
+
+async def test_a_log_that_grew_during_a_gap(bus: Bus, hub: Hub, log: EventLog, redis: RedisServer) -> None:
+    task_id = uuid.uuid4()
+    topic = log_topic(task_id)
+    async with hub.subscribe_log(task_id) as notices:
+        await log.write(topic, 3)
+        await redis.cut_clients()
+        assert await take(notices, 1) == [(1, 3)]
+
+
+async def test_unwatched_topics_cost_nothing(bus: Bus, hub: Hub, log: EventLog) -> None:
+    await bus.publish(await log.write("tasks", 50))
+    stream = hub.subscribe("agents")
+    await stream.__aenter__()
+    reads = log.read_count
+    del stream  # a stream that was dropped without being left
+    gc.collect()
+    await log.write("agents", 5)
+    await bus.publish(await log.write("agents"))
+    await until(lambda: not hub.watched)
+    assert log.read_count == reads
+
+
+async def test_a_stream_enters_by_itself_and_is_left_once(bus: Bus, hub: Hub, log: EventLog) -> None:
+    stream = hub.subscribe("tasks")
+    waiting = asyncio.create_task(anext(stream))
+    await until(lambda: "tasks" in hub.watched)
+    await asyncio.sleep(0.05)
+    await bus.publish(await log.write("tasks"))
+    assert (await waiting).seq == 1
+    await stream.aclose()
+    await stream.aclose()
+    assert hub.watched == frozenset()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "no json",
+        "5",
+        "null",
+        "[]",
+        "{}",
+        '{"epoch": 1, "topic": "tasks"}',
+        '{"epoch": "EPOCH", "topic": "tasks", "seq": "1", "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00Z"}',
+        '{"epoch": "EPOCH", "topic": "tasks", "seq": 0, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00Z"}',
+        '{"epoch": "EPOCH", "topic": "tasks", "seq": 1, "kind": "X", "facts": [], "at": "2025-01-01T00:00:00Z"}',
+        '{"epoch": "EPOCH", "topic": "tasks", "seq": 1, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00"}',
+        '{"epoch": "EPOCH", "topic": "log:1", "first": true, "last": 3}',
+        '{"epoch": "another", "topic": "tasks", "seq": 1, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00Z"}',
+        "\\xff\\xfe",
+    ],
+)
+async def test_foreign_and_malformed_messages_are_ignored(
+    bus: Bus, hub: Hub, log: EventLog, redis: RedisServer, prefix: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hub.subscribe("tasks") as tasks:
+        for _ in range(3):
+            await redis.command("PUBLISH", f"{prefix}:events", message.replace("EPOCH", bus.epoch))
+        await bus.publish(await log.write("tasks"))
+        assert [event.seq for event in await take(tasks, 1)] == [1]
+    assert len([record for record in caplog.records if "malformed" in record.message]) <= 1
+
+
+def test_channels_are_fixed_and_a_log_keeps_its_shard() -> None:
+    channels = Channels("p")
+    assert len(set(channels.all())) == 17
+    ids = [uuid.uuid4() for _ in range(200)]
+    shards = {channels.of(log_topic(task_id)) for task_id in ids}
+    assert len(shards) == 16
+    assert shards < set(channels.all())
+    assert channels.of("tasks") == channels.of("agents") == "p:events"
+
+
+def test_wire_form() -> None:
+    at = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+    event = Event("tasks", 7, "TaskChanged", {"id": "x"}, at)
+    assert orjson.loads(encode("e", event)) == {
+        "epoch": "e",
+        "topic": "tasks",
+        "seq": 7,
+        "kind": "TaskChanged",
+        "facts": {"id": "x"},
+        "at": "2025-01-02T03:04:05.678000+00:00",
+    }
+    assert decode(encode("e", event)) == ("e", event)
+    notice = LogNotice("log:x", 3, 5)
+    assert decode(encode("e", notice)) == ("e", notice)
