@@ -4,6 +4,7 @@ Every field of the schema is made by one of these factories, which give it a kin
 
 - `column`: an attribute of the row, under the field's own Python name;
 - `computed`: a value worked out from attributes of the row, without waiting;
+- `contextual`: the same, worked out with the operation's context too (who asks);
 - `nested`: an object or list that the parent already holds (a page's rows, a result's task);
 - `loaded`: a leaf that a batch function reads (wide columns, counts);
 - `one`, `many`, `connection`: a row, rows or a page of rows, by ONE call of a batch function for all parents;
@@ -40,6 +41,7 @@ class Kind(Enum):
 
     COLUMN = "column"
     COMPUTED = "computed"
+    CONTEXTUAL = "contextual"
     NESTED = "nested"
     LOADED = "loaded"
     ONE = "one"
@@ -62,6 +64,7 @@ class Declaration:
     key: Callable[[Any], Hashable] | None = None
     arguments: Arguments | None = None
     resolve: Callable[[Any, Any], Any] | None = None  # ROOT, MUTATION, FEED: (context, args)
+    judge: Callable[[Any, Any], Any] | None = None  # CONTEXTUAL: (row, context)
     expected: tuple[type[Exception], ...] = ()  # MUTATION: failures that are members of its result union
 
 
@@ -180,6 +183,18 @@ def computed(
         return read(root)
 
     return _field(Declaration(Kind.COMPUTED, scope, read=read, needs=needs), resolve, description, name)
+
+
+def contextual(
+    judge: Callable[[Any, Any], Any], *, needs: tuple[str, ...], description: str, scope: str | None = None
+) -> Any:
+    """A value worked out from the row's attributes `needs` and the operation's context: ``judge(row, context)``."""
+
+    def resolve(root: Any, info: strawberry.Info) -> Any:
+        return judge(root, _scope(info).context)
+
+    declaration = Declaration(Kind.CONTEXTUAL, scope, needs=needs, judge=judge)
+    return _field(declaration, _with_arguments(resolve, None), description)
 
 
 def nested(read: Callable[[Any], Any], *, description: str, scope: str | None = None) -> Any:
