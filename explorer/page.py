@@ -25,7 +25,7 @@ MEDIA_TYPES = {
     ".ttf": "font/ttf",
     ".txt": "text/plain; charset=utf-8",
 }
-FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # The bundler's content hash: such a name never gets another content.
 HASHED_NAME = re.compile(r"-[A-Z0-9]{8}\.")
 BUILD_RELOAD_SECONDS = 3
