@@ -1,0 +1,136 @@
+"""How far importers have read, which rows they have taken in, and what a sub-agent's task belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from db.handles import Handle
+from db.models.base import Row
+from db.models.ingest import ImportOffsetRow
+from db.statements import Statement, raw_statement
+
+OFFSETS = raw_statement(
+    "SELECT id, importer, host, path, byte_offset, line_count, head_sha256, state, updated_at"
+    " FROM import_offsets WHERE importer = $1 AND host = $2 AND path = ANY($3::text[])",
+    ImportOffsetRow,
+)
+SAVE_OFFSET: Statement[Row] = raw_statement(
+    """
+INSERT INTO import_offsets AS o (id, importer, host, path, byte_offset, line_count, head_sha256, state, updated_at)
+VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::bigint, $6::bigint, $7::text, $8::jsonb, $9::timestamptz)
+ON CONFLICT (importer, host, path) DO UPDATE SET byte_offset = excluded.byte_offset,
+    line_count = excluded.line_count, head_sha256 = excluded.head_sha256, state = excluded.state,
+    updated_at = excluded.updated_at
+"""
+)
+
+
+class KeyRow(Row):
+    """A key that was not there before."""
+
+    key: UUID
+
+
+# Sorted, so that two importers of the same rows wait for each other and cannot deadlock.
+CLAIM_ROWS = raw_statement(
+    """
+INSERT INTO imported_rows (host, key) SELECT DISTINCT $1::text, key FROM unnest($2::uuid[]) AS k(key) ORDER BY key
+ON CONFLICT DO NOTHING RETURNING key
+""",
+    KeyRow,
+)
+
+
+class LaunchRow(Row):
+    """A sub-agent's task, if it is there, and the task that most likely launched it."""
+
+    task_id: UUID | None
+    parent_id: UUID | None
+
+
+# The session's task that was at work at that time; of a sub-agent that ran before the first prompt, the first.
+LAUNCH = raw_statement(
+    """
+SELECT child.id AS task_id, COALESCE(child.parent_task_id, before.id, first.id) AS parent_id
+FROM (SELECT 1) AS one
+LEFT JOIN tasks child ON child.origin = $1::text AND child.external_id = $2::text
+LEFT JOIN LATERAL (
+    SELECT id FROM tasks
+    WHERE session_id = $3::text AND origin = $1::text AND NOT starts_with(external_id, $3::text || '/')
+        AND created_at <= $4::timestamptz
+    ORDER BY created_at DESC, id DESC LIMIT 1
+) before ON true
+LEFT JOIN LATERAL (
+    SELECT id FROM tasks
+    WHERE session_id = $3::text AND origin = $1::text AND NOT starts_with(external_id, $3::text || '/')
+    ORDER BY created_at, id LIMIT 1
+) first ON true
+""",
+    LaunchRow,
+)
+
+
+class HostTotalsRow(Row):
+    """What the store holds of one host."""
+
+    task_count: int
+    conversation_count: int
+    call_count: int
+    cost_usd: float
+    unpriced_models: list[str]
+
+
+HOST_TOTALS = raw_statement(
+    """
+SELECT (SELECT count(*) FROM tasks t WHERE t.host_id = h.id) AS task_count,
+       (SELECT count(*) FROM conversations c WHERE c.host_id = h.id) AS conversation_count,
+       u.call_count, u.cost_usd, u.unpriced_models
+FROM hosts h CROSS JOIN LATERAL (
+    SELECT count(*) AS call_count, COALESCE(sum(cost_usd), 0)::float8 AS cost_usd,
+           COALESCE(array_agg(DISTINCT model) FILTER (WHERE cost_usd IS NULL), '{}') AS unpriced_models
+    FROM usage_records WHERE host_id = h.id
+) u
+WHERE h.name = $1
+""",
+    HostTotalsRow,
+)
+
+
+async def host_totals(handle: Handle, host: str) -> HostTotalsRow | None:
+    """Tasks, conversations, calls and cost of a host; None when nothing of it is in the store."""
+    return await handle.fetch_row(HOST_TOTALS, host)
+
+
+async def offsets(handle: Handle, importer: str, host: str, paths: Sequence[str]) -> dict[str, ImportOffsetRow]:
+    """How far files were read, by path; files that were never read are missing."""
+    return {row.path: row for row in await handle.fetch(OFFSETS, importer, host, list(paths))}
+
+
+async def save_offset(
+    handle: Handle,
+    *,
+    id: UUID,
+    importer: str,
+    host: str,
+    path: str,
+    byte_offset: int,
+    line_count: int,
+    head_sha256: str,
+    state: dict[str, Any],
+    at: datetime,
+) -> None:
+    """Note how far a file was read, in the transaction that writes what was read."""
+    await handle.fetch(SAVE_OFFSET, id, importer, host, path, byte_offset, line_count, head_sha256, state, at)
+
+
+async def claim_rows(handle: Handle, host: str, keys: Sequence[UUID]) -> set[UUID]:
+    """Note rows as taken in; returns those that were not taken in before."""
+    return {row.key for row in await handle.fetch(CLAIM_ROWS, host, list(keys))} if keys else set()
+
+
+async def find_launch(handle: Handle, origin: str, task: str, session_id: str, at: datetime) -> LaunchRow:
+    """A sub-agent's task by its external id, and its parent: the one it has, or the session's task at that time."""
+    return (await handle.fetch(LAUNCH, origin, task, session_id, at))[0]

@@ -1,0 +1,1 @@
+"""Claude Code's transcripts: where they lie (files), what a line is (rows), what it means (reader)."""

@@ -1,0 +1,74 @@
+"""Where Claude Code's transcripts lie, and what a file's place says of it: a session, or a sub-agent of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest.formats import NothingToRead
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One file. `session` is what its place says, for rows that do not say it themselves."""
+
+    path: Path
+    size: int
+    modified_at: float
+    session: str
+    agent_id: str | None
+
+
+def default_directories(home: Path, environment: Mapping[str, str]) -> list[Path]:
+    """Where Claude Code writes: $CLAUDE_CONFIG_DIR (a comma list) when it is set, else its two usual places."""
+    configured = [part.strip() for part in environment.get("CLAUDE_CONFIG_DIR", "").split(",") if part.strip()]
+    roots = [Path(part).expanduser() for part in configured] or [home / ".claude", home / ".config" / "claude"]
+    return [root if root.name == "projects" else root / "projects" for root in roots]
+
+
+def find_transcripts(directories: Sequence[Path]) -> list[Transcript]:
+    """All transcripts below the folders, sessions before sub-agents, oldest first; each file once.
+
+    A path may also be one file. Raises NothingToRead when a path does not exist, or holds no transcript.
+    """
+    found: dict[str, Transcript] = {}
+    for directory in directories:
+        if not directory.exists():
+            raise NothingToRead(f"{directory} does not exist; name the folder that holds the transcripts (*.jsonl)")
+        files = [directory] if directory.is_file() else list(_files_below(directory))
+        for path in files:
+            transcript = _transcript(path)
+            if transcript is not None:
+                found.setdefault(os.path.realpath(path), transcript)
+    if not found:
+        places = ", ".join(str(directory) for directory in directories) or "the usual places"
+        raise NothingToRead(f"no transcript (*.jsonl) in {places}; name the folder that holds them")
+    return sorted(found.values(), key=lambda file: (file.agent_id is not None, file.modified_at, str(file.path)))
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    """Files of a folder; a folder that may not be read is passed over, its files cannot be named."""
+    for folder, folders, names in os.walk(directory):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(".jsonl"):
+                yield Path(folder) / name
+
+
+def _transcript(path: Path) -> Transcript | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None  # it vanished between listing and looking
+    agent_id = path.stem.removeprefix("agent-") if path.stem.startswith("agent-") else None
+    session = path.stem
+    if agent_id is not None and path.parent.name == "subagents":
+        session = path.parent.parent.name
+    return Transcript(path, status.st_size, status.st_mtime, session, agent_id)
+
+
+def shown(path: Path) -> str:
+    """A path as text that can be stored and shown, whatever bytes its name has."""
+    return os.fsencode(path).decode(errors="replace")
