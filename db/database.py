@@ -91,9 +91,16 @@ class WriteTransaction:
         self._lines.extend(lines)
 
     async def finish(self) -> None:
-        """Write what was collected. The database handle calls it before COMMIT; afterwards `emitted` is final."""
+        """Write what was collected since the last call. The database handle calls it before COMMIT.
+
+        Who needs a log's new head earlier calls it as the last but one step: topics stay locked from here on.
+        """
         if self._events or self._lines:
-            self.emitted, self.log_heads = await events.emit(self, self._events, self._lines)
+            told, lines = self._events, self._lines
+            self._events, self._lines = [], []
+            emitted, heads = await events.emit(self, told, lines)
+            self.emitted += emitted
+            self.log_heads |= heads
 
 
 class Database:
