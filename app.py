@@ -1,0 +1,240 @@
+"""Where everything is wired. The only reader of the world: environment, clock, argv.
+
+`Settings` are read here, `open_service` makes the ASGI application of one process, `main` hands over to commands/.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+from db.database import Database, open_database
+from db.queries import events
+from execution.http import GraphQLEndpoint
+from execution.operations import Operations
+from execution.websocket import websocket_endpoint
+from explorer import Explorer
+from explorer.build import default_dist
+from local.token import LocalToken
+from pubsub.bus import Bus
+from pubsub.hub import Hub
+from resolvers.context import SCOPES, Context, Viewer
+from resolvers.pages import show_instant
+from schema.errors import describe_error
+from schema.root import build_schema
+
+VERSION = version("fleetgraph")
+ROOT = Path(__file__).resolve().parent
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class SettingsError(Exception):
+    """A variable of the environment has a bad value; the message names it and says what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says; see docs/settings.md."""
+
+    host: str = "127.0.0.1"
+    port: int = 5000
+    database_url: str | None = None  # None: the embedded PostgreSQL
+    redis_url: str | None = None  # None: the embedded Valkey
+    redis_prefix: str = "fleetgraph"
+    agent_engine_url: str | None = None
+    cors_origins: tuple[str, ...] = ()
+    log_level: str = "INFO"
+    data_dir: Path = Path(".data")
+    load_sample: bool = True
+    explorer_cdn: bool = False
+    host_name: str = "localhost"  # whose transcripts an import reads
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str], *, host_name: str) -> Settings:
+        """The settings of an environment. Raises SettingsError; an empty value counts as not set."""
+        given = {name: value.strip() for name, value in environment.items() if value.strip()}
+        level = given.get("LOG_LEVEL", "INFO").upper()
+        if level not in LOG_LEVELS:
+            raise SettingsError(f"LOG_LEVEL is {level!r}; it should be one of {', '.join(LOG_LEVELS)}")
+        database_url = _url(given, "DATABASE_URL", ("postgresql", "postgres"), "postgresql+asyncpg://user@host:5432/name")
+        return cls(
+            host=given.get("HOST", "127.0.0.1"),
+            port=_port(given.get("PORT", "5000")),
+            database_url=database_url,
+            redis_url=_url(given, "REDIS_URL", ("redis", "rediss", "unix"), "redis://host:6379/0"),
+            redis_prefix=given.get("REDIS_PREFIX", "fleetgraph"),
+            agent_engine_url=_url(given, "AGENT_ENGINE_URL", ("http", "https"), "http://agent-engine:8080"),
+            cors_origins=_origins(given.get("CORS_ORIGINS", "")),
+            log_level=level,
+            data_dir=Path(given.get("FLEETGRAPH_DATA_DIR", ".data")).expanduser().absolute(),
+            load_sample=_switch(given, "FLEETGRAPH_SAMPLE", default=True),
+            explorer_cdn=_switch(given, "FLEETGRAPH_EXPLORER_CDN", default=False),
+            host_name=host_name,
+        )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise SettingsError(f"PORT is {text!r}; it should be a number from 1 to 65535")
+    return int(text)
+
+
+def _switch(given: Mapping[str, str], name: str, *, default: bool) -> bool:
+    words = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+    text = given.get(name)
+    if text is None:
+        return default
+    if text.lower() not in words:
+        raise SettingsError(f"{name} is {text!r}; it should be 1 or 0")
+    return words[text.lower()]
+
+
+def _url(given: Mapping[str, str], name: str, schemes: tuple[str, ...], example: str) -> str | None:
+    text = given.get(name)
+    if text is None:
+        return None
+    scheme = urlsplit(text).scheme.partition("+")[0]
+    if scheme not in schemes:
+        # The value may hold a password: it is not repeated.
+        raise SettingsError(f"{name} should be a URL such as {example}")
+    return text
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+            raise SettingsError(
+                f"CORS_ORIGINS has {origin!r}; it should be origins such as http://localhost:3005, separated by commas"
+            )
+    return origins
+
+
+def now() -> datetime:
+    """The time, in milliseconds as it is stored."""
+    moment = datetime.now(UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class BoundEvents:
+    """The event log of db as pubsub's EventStore: db.queries.events with its handle."""
+
+    def __init__(self, database: Database) -> None:
+        self._read = database.read
+
+    async def heads(self, names: list[str], /) -> Mapping[str, events.TopicRow]:
+        """The heads of topics by name."""
+        return await events.heads(self._read, names)
+
+    async def since(self, topic: str, seq: int, limit: int, /) -> list[events.EventRow]:
+        """The topic's events after `seq`."""
+        return await events.since(self._read, topic, seq, limit)
+
+
+@asynccontextmanager
+async def open_service(
+    settings: Settings, database_url: str, redis_url: str, *, clock: Callable[[], datetime] = now
+) -> AsyncIterator[Starlette]:
+    """The application of one process, with its stores open. The database must be migrated.
+
+    Raises DatabaseUnavailable, RedisUnavailable, LocalStoreError, each with one line that says what to do.
+    `app.state.database` and `app.state.bus` are there for commands and tests.
+    """
+    token = LocalToken(settings.data_dir)
+    token.ensure()
+    database = await open_database(database_url)
+    try:
+        async with (
+            Bus(redis_url, epoch=database.epoch, prefix=settings.redis_prefix) as bus,
+            Hub(bus, BoundEvents(database)) as hub,
+        ):
+            yield create_app(settings, database, bus, hub, token, clock)
+    finally:
+        await database.close()
+
+
+def create_app(
+    settings: Settings, database: Database, bus: Bus, hub: Hub, token: LocalToken, clock: Callable[[], datetime]
+) -> Starlette:
+    """The ASGI application over open stores."""
+    operations = Operations(build_schema(), describe_error)
+    explorer = Explorer(
+        dist=default_dist(settings.data_dir), operations=ROOT / "graphql" / "operations", cdn=settings.explorer_cdn
+    )
+    local_viewer = Viewer("local", frozenset(SCOPES))
+
+    def authenticate(presented: str | None) -> Viewer | None:
+        return local_viewer if presented is not None and token.matches(presented) else None
+
+    def make_context(viewer: Viewer) -> Context:
+        return Context(viewer, database, bus, hub, clock, VERSION)
+
+    async def page(_request: Request) -> Response:
+        return explorer.page()
+
+    endpoint = GraphQLEndpoint(operations, authenticate=authenticate, make_context=make_context, page=page)
+
+    async def graphql(request: Request) -> Response:
+        return await endpoint(request)
+
+    async def health(_request: Request) -> Response:
+        status = "ok" if bus.status == "up" else "degraded"
+        return JSONResponse({"status": status, "timestamp": show_instant(clock()), "version": VERSION})
+
+    socket_endpoint = websocket_endpoint(
+        operations, authenticate=authenticate, make_context=make_context, allowed_origins=settings.cors_origins
+    )
+    app = Starlette(
+        routes=[
+            Route("/graphql", graphql, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
+            WebSocketRoute("/graphql", socket_endpoint),
+            Route("/health", health),
+            Route("/api/health", health),
+            *explorer.routes(),
+        ],
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["POST"],
+                allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+                max_age=600,
+            )
+        ],
+    )
+    app.state.database, app.state.bus, app.state.hub = database, bus, hub
+    return app
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The console script: reads the world, then runs one command. Returns the exit code."""
+    from commands import run  # the commands import this module
+
+    try:
+        settings = Settings.read(os.environ, host_name=socket.gethostname() or "localhost")
+    except SettingsError as error:
+        print(f"fleetgraph: {error}", file=sys.stderr)
+        return 1
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return run(settings, sys.argv[1:] if arguments is None else arguments, os.environ)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

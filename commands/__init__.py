@@ -1,0 +1,85 @@
+"""The command line: one file per command. Prints for people; every expected failure is one line and exit code 1."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+from commands import import_, migrate, sample, sdl, serve, token
+from db.database import DatabaseUnavailable
+from local import LocalStoreError
+from pubsub.errors import RedisUnavailable
+
+if TYPE_CHECKING:
+    from app import Settings
+
+COMMANDS = (serve, import_, sample, token, migrate, sdl)
+EPILOG = """\
+Settings come from the environment:
+  HOST, PORT             where to serve (127.0.0.1, 5000)
+  DATABASE_URL           a PostgreSQL of your own (else an embedded one is started)
+  REDIS_URL              a Redis or Valkey of your own (else an embedded one is started)
+  FLEETGRAPH_DATA_DIR    where the data and the token live (.data)
+  FLEETGRAPH_SAMPLE      0: do not load the sample fleet into an empty embedded store
+  CORS_ORIGINS           web pages of other origins that may call, separated by commas
+  LOG_LEVEL              DEBUG, INFO, WARNING, ERROR (INFO)
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line, and where the help is."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.exit(f"{self.prog}: {message} (see {self.prog} --help)")
+
+
+def program() -> str:
+    """How this program was called, as a person would type it again."""
+    called = sys.argv[0]
+    relative = os.path.relpath(called)
+    return relative if not relative.startswith("..") and os.sep in relative else "fleetgraph"
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    parser = _Parser(
+        prog="fleetgraph",
+        description="The GraphQL API of a fleet of AI agents: what they did, what it cost, which one is stuck.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for module in COMMANDS:
+        module.add_parser(commands)
+    return parser
+
+
+def run(settings: Settings, arguments: list[str], environment: Mapping[str, str]) -> int:
+    """Run one command. Returns the exit code: 0 done, 1 it could not be done, 2 a mistake in the words."""
+    from app import VERSION
+
+    parser = make_parser()
+    try:
+        chosen = parser.parse_args(arguments)
+    except SystemExit as stop:
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)
+            return 2
+        return int(stop.code or 0)
+    if chosen.version:
+        print(f"fleetgraph {VERSION}")
+        return 0
+    if chosen.command is None:
+        parser.print_help()
+        return 2
+    try:
+        return int(chosen.run(settings, chosen, environment))
+    except (LocalStoreError, DatabaseUnavailable, RedisUnavailable) as error:
+        print(f"fleetgraph: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130

@@ -1,0 +1,118 @@
+"""`fleetgraph serve`: start the stores, migrate, load the sample fleet into an empty store, and serve."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import socket
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from commands.sample import load_if_empty
+from commands.stores import open_stores
+from db import migrate
+from explorer.build import default_dist, start
+from local import DataFolder, LocalStoreError, StoreUrls
+from local.token import NAME
+
+if TYPE_CHECKING:
+    from app import Settings
+
+MAX_MESSAGE = 256 * 1024  # bytes of a WebSocket message: the largest operation, many times over
+DRAIN_S = 5  # how long requests in flight may take to end when the server stops
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "serve",
+        help="start everything and serve the API and the explorer",
+        description="Start PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name your own), bring the database"
+        " to the newest schema, and serve the API and the explorer until Ctrl-C.",
+    )
+    parser.add_argument("--host", help="the address to serve on (HOST, else 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="the port to serve on (PORT, else 5000)")
+    parser.set_defaults(run=run)
+
+
+def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
+    """Run it."""
+    host, port = chosen.host or settings.host, chosen.port or settings.port
+    listener = _listen(host, port)
+    try:
+        with open_stores(settings) as (urls, folder):
+            try:
+                return asyncio.run(_serve(settings, urls, folder, listener, _url(host, port)))
+            except KeyboardInterrupt:  # uvicorn has drained and raises the signal again
+                return 0
+    finally:
+        listener.close()
+
+
+def _url(host: str, port: int) -> str:
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """The socket to serve on, taken before anything is started. Raises LocalStoreError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise LocalStoreError(f"port {port} of {host} is in use; choose another: PORT={port + 1} make run") from None
+        raise LocalStoreError(f"cannot serve on {host}:{port}: {error.strerror}; correct HOST and PORT") from None
+    listener.set_inheritable(False)
+    return listener
+
+
+async def _serve(
+    settings: Settings, urls: StoreUrls, folder: DataFolder | None, listener: socket.socket, url: str
+) -> int:
+    from app import VERSION, now, open_service
+
+    await migrate.upgrade(urls.database_url)
+    async with open_service(settings, urls.database_url, urls.redis_url) as app:
+        if not settings.database_url and settings.load_sample:
+            await load_if_empty(app.state.database, app.state.bus, now())
+        build = None if settings.explorer_cdn else start(default_dist(settings.data_dir))
+        config = uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE,
+            ws_ping_interval=None,  # the handler pings in graphql-transport-ws's own way
+            ws_per_message_deflate=False,  # 100 KiB a socket and half the throughput
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+        server = uvicorn.Server(config)
+        if folder is not None:
+            folder.announce(url)
+        print(
+            f"Fleetgraph {VERSION} is up.\n"
+            f"  explorer  {url}/graphql\n"
+            f"  token     in {settings.data_dir / NAME} (it is what the explorer asks for)\n"
+            f"  stop      Ctrl-C",
+            flush=True,
+        )
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            if build is not None and build.poll() is None:
+                build.terminate()
+        print("Fleetgraph has stopped.", file=sys.stderr)
+    return 0
