@@ -204,6 +204,7 @@ class Applied:
 
     task_ids: dict[tuple[str, str], UUID] = field(default_factory=dict)
     conversation_ids: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    message_ids: list[UUID] = field(default_factory=list)  # one per message of the batch, in its order
     new_tasks: int = 0
     changed_tasks: int = 0
     new_conversations: int = 0

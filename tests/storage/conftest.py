@@ -102,7 +102,7 @@ async def fetch(database: Database) -> AsyncIterator[Fetch]:
     connection = await asyncpg.connect(**connect_arguments(database.url))
 
     async def run(sql: str, *values: object) -> list[asyncpg.Record]:
-        return await connection.fetch(sql, *values)
+        return list(await connection.fetch(sql, *values))
 
     yield run
     await connection.close()

@@ -1,0 +1,85 @@
+"""Which status may follow which, and what sources' own status words mean. The only such tables of the house."""
+
+from __future__ import annotations
+
+from db.models.base import TASK_STATUSES
+
+# What may follow directly. What is empty is final.
+NEXT: dict[str, frozenset[str]] = {
+    "QUEUED": frozenset({"RUNNING", "CANCELLED"}),
+    "RUNNING": frozenset({"WAITING_INPUT", "COMPLETED", "FAILED", "CANCELLED"}),
+    "WAITING_INPUT": frozenset({"RUNNING", "CANCELLED", "FAILED"}),
+    "COMPLETED": frozenset(),
+    "FAILED": frozenset(),
+    "CANCELLED": frozenset(),
+}
+FINAL = frozenset(status for status, following in NEXT.items() if not following)
+
+# The words of Claude Code, claude-loop, the engine, OpenTelemetry, CI systems; compared in lower case, `-` as `_`.
+STATUS_WORDS: dict[str, str] = {
+    **{status.lower(): status for status in TASK_STATUSES},
+    "created": "QUEUED",
+    "new": "QUEUED",
+    "pending": "QUEUED",
+    "scheduled": "QUEUED",
+    "submitted": "QUEUED",
+    "todo": "QUEUED",
+    "waiting": "QUEUED",
+    "active": "RUNNING",
+    "executing": "RUNNING",
+    "in_progress": "RUNNING",
+    "processing": "RUNNING",
+    "started": "RUNNING",
+    "working": "RUNNING",
+    "blocked": "WAITING_INPUT",
+    "input_required": "WAITING_INPUT",
+    "needs_input": "WAITING_INPUT",
+    "paused": "WAITING_INPUT",
+    "waiting_for_input": "WAITING_INPUT",
+    "complete": "COMPLETED",
+    "done": "COMPLETED",
+    "finished": "COMPLETED",
+    "ok": "COMPLETED",
+    "passed": "COMPLETED",
+    "succeeded": "COMPLETED",
+    "success": "COMPLETED",
+    "crashed": "FAILED",
+    "error": "FAILED",
+    "errored": "FAILED",
+    "failure": "FAILED",
+    "rejected": "FAILED",
+    "timed_out": "FAILED",
+    "timeout": "FAILED",
+    "aborted": "CANCELLED",
+    "canceled": "CANCELLED",
+    "interrupted": "CANCELLED",
+    "killed": "CANCELLED",
+    "skipped": "CANCELLED",
+    "stopped": "CANCELLED",
+}
+
+
+def allowed(before: str, after: str) -> bool:
+    """Whether `after` may follow `before` in one step. Staying is no step."""
+    return after in NEXT[before]
+
+
+def reachable(before: str, after: str) -> bool:
+    """Whether steps that are each allowed lead from `before` to `after`; staying counts.
+
+    A source tells what it saw last: between two looks a task may have gone QUEUED → RUNNING → COMPLETED. So reports and
+    importers may walk; who orders a step (cancelling, retrying) asks `allowed`. Nothing leads back to QUEUED, nor out
+    of a final status.
+    """
+    seen = {before}
+    ahead = [before]
+    while ahead and after not in seen:
+        following = NEXT[ahead.pop()] - seen
+        seen |= following
+        ahead.extend(following)
+    return after in seen
+
+
+def status_of(word: str) -> str | None:
+    """The TaskStatus that a source's word means, or None when the word is not known."""
+    return STATUS_WORDS.get(word.strip().lower().replace("-", "_").replace(" ", "_"))
