@@ -41,7 +41,7 @@ class RedisServer:
 
     async def command(self, *words: str) -> Any:
         async with Redis.from_url(self.url, protocol=2) as client:
-            return await client.execute_command(*words)
+            return await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
     async def pid(self) -> int:
         return int((await self.command("INFO", "server"))["process_id"])
