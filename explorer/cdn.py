@@ -48,9 +48,10 @@ def style() -> str:
 
 def policy(import_map_digest: str) -> dict[str, str]:
     """What the page's policy allows besides: the CDN's scripts, styles and fonts, and its workers, which are blobs."""
+    # A module that a worker imports is checked against worker-src, not script-src (seen in Chromium).
     return {
         "script-src": f"'self' {HOST} {import_map_digest}",
         "style-src": f"'self' {HOST} 'unsafe-inline'",
-        "worker-src": "'self' blob:",
+        "worker-src": f"'self' blob: {HOST}",
         "font-src": f"'self' data: {HOST}",
     }
