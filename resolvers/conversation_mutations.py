@@ -89,7 +89,7 @@ async def find_conversation(handle: Handle, key: UUID) -> ConversationRow:
 
 
 def _as_record(row: ConversationRow, now: datetime) -> ConversationRecord:
-    """A conversation that something was added to."""
+    """A conversation that gains or loses something."""
     return ConversationRecord(row.origin, row.external_id, row.created_at, now)
 
 
@@ -130,22 +130,23 @@ async def add_message(context: Context, wanted: AddMessage) -> AddMessageSuccess
     if not text.strip():
         raise InvalidInput("text is empty; a message must say something.", ("text",))
     now = context.clock()
-    external_id = new_id(now).hex
+    task = None if task_id is None else Ref(id=task_id)
+    message = MessageRecord(Ref(id=key), wanted.role, now, text, task=task)
 
     async def work(transaction: WriteTransaction) -> dict[str, Any]:
-        conversation = await find_conversation(transaction, key)
-        task = None if task_id is None else Ref(id=(await find_task(transaction, task_id)).id)
-        message = MessageRecord(Ref(id=key), wanted.role, now, text, external_id=external_id, task=task)
-        batch = Batch(conversations=[_as_record(conversation, now)], messages=[message])
-        await apply(transaction, batch, now=now, strict=True)
-        return {"conversation": key.hex, "message": external_id}
+        await find_conversation(transaction, key)
+        if task_id is not None:
+            await find_task(transaction, task_id)
+        applied = await apply(transaction, Batch(messages=[message]), now=now, strict=True)
+        return {"conversation": key.hex, "message": applied.message_ids[0].hex}
 
     written = await once(context, "addMessage", wanted, work)
     conversation = await find_conversation(context.reader, UUID(written["conversation"]))
-    message = await queries.message_by_external_id(context.reader, conversation.id, written["message"])
-    if message is None:
-        raise not_found("message", written["message"], ())
-    return AddMessageSuccess(message, conversation)
+    message_id = UUID(written["message"])
+    rows = await queries.messages_by_id(context.reader, [message_id])
+    if not rows:
+        raise not_found("message", show_id("message", message_id), ())
+    return AddMessageSuccess(rows[0], conversation)
 
 
 async def link_task(context: Context, wanted: LinkTask) -> LinkTaskSuccess:
@@ -160,8 +161,9 @@ async def link_task(context: Context, wanted: LinkTask) -> LinkTaskSuccess:
         if task.conversation_id != key:
             record = TaskRecord(task.origin, task.external_id, task.source, task.created_at, now)
             record.conversation = Ref(id=key)
-            batch = Batch(conversations=[_as_record(conversation, now)], tasks=[record])
-            await apply(transaction, batch, now=now, strict=True)
+            left = [] if task.conversation_id is None else await queries.by_id(transaction, [task.conversation_id])
+            touched = [_as_record(row, now) for row in (conversation, *left)]
+            await apply(transaction, Batch(conversations=touched, tasks=[record]), now=now, strict=True)
         return {"task": task_key.hex, "conversation": key.hex}
 
     written = await once(context, "linkTask", wanted, work)

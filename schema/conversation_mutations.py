@@ -13,7 +13,7 @@ from schema.conversations import Conversation, Message
 from schema.enums import MessageRole
 from schema.errors import IdempotencyConflict, InvalidInput, NotFound
 from schema.task_inputs import nothing, some
-from schema.task_mutations import IDEMPOTENCY_KEY
+from schema.task_mutations import IDEMPOTENCY_KEY, word_of
 from schema.tasks import Task
 
 
@@ -110,7 +110,7 @@ def add_message_arguments(
     """The argument of `addMessage`."""
     return resolvers.AddMessage(
         str(input.conversation_id),
-        input.role.value,
+        word_of(input.role),
         input.text,
         nothing(input.task_id),
         nothing(input.idempotency_key),

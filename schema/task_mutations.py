@@ -13,7 +13,7 @@ from resolvers import task_mutations as resolvers
 from schema.enums import LogLevel, LogStream, TaskStatus
 from schema.errors import IdempotencyConflict, InvalidInput, InvalidTransition, NotFound
 from schema.scalars import SafeInt
-from schema.task_inputs import nothing, some
+from schema.task_inputs import given, nothing, some
 from schema.tasks import Task
 
 IDEMPOTENCY_KEY = (
@@ -23,9 +23,9 @@ IDEMPOTENCY_KEY = (
 AT = "The year 2000 at the earliest, a day ahead of the server's clock at the latest."
 
 
-def word_of(value: Any) -> str | None:
-    """An optional enum member as text."""
-    return value.value if nothing(value) is not None else None
+def word_of(member: Any) -> str:
+    """A member of an enum as the resolvers know it."""
+    return str(member.value)
 
 
 @strawberry.input(description="What is new of a task. What is absent or null stays as it is; say one thing at least.")
@@ -93,7 +93,7 @@ def report_task_arguments(
     """The argument of `reportTask`."""
     return resolvers.ReportTask(
         str(input.task_id),
-        word_of(input.status),
+        word_of(input.status) if given(input.status) else None,
         nothing(input.result),
         nothing(input.error_type),
         nothing(input.error_message),
@@ -107,7 +107,8 @@ def append_task_log_arguments(
 ) -> resolvers.AppendTaskLog:
     """The argument of `appendTaskLog`."""
     lines = tuple(
-        resolvers.AppendedLine(line.text, line.level.value, line.stream.value, nothing(line.at)) for line in input.lines
+        resolvers.AppendedLine(line.text, word_of(line.level), word_of(line.stream), nothing(line.at))
+        for line in input.lines
     )
     return resolvers.AppendTaskLog(str(input.task_id), lines, nothing(input.idempotency_key))
 
