@@ -38,7 +38,7 @@ class TopicHead(Protocol):
 class EventStore(Protocol):
     """The event log in PostgreSQL: db.queries.events' functions with their handle bound."""
 
-    async def heads(self, names: Sequence[str], /) -> Mapping[str, TopicHead]:
+    async def heads(self, names: list[str], /) -> Mapping[str, TopicHead]:
         """The heads of topics by name; a topic without events may be missing."""
         ...
 
@@ -212,7 +212,7 @@ class Hub:
             if not is_log(topic.topic):
                 self.heal(topic)
 
-    async def _catch_up(self, logs: Sequence[str]) -> None:
+    async def _catch_up(self, logs: list[str]) -> None:
         found = await self.ask(lambda store: store.heads(logs))
         for name in logs:
             topic = self._topics.get(name)
