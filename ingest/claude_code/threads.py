@@ -124,10 +124,7 @@ class Threads:
         thread.fresh = True
         thread.updated_at = at if thread.updated_at is None else max(thread.updated_at, at)
         if thread.status == "WAITING_INPUT":
-            # The store lets a waiting task go on, not end: the step in between is one of its own.
             thread.status, thread.source_status = "RUNNING", None
-            self._writer.status(thread)
-            self._writer.seal(thread.task)
         self._writer.status(thread)
 
     def end(self, thread: Thread, status: str, source_status: str | None) -> None:

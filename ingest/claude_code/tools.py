@@ -109,7 +109,7 @@ class Tools:
         word = optional_text(told.get("status"))
         if word == "async_launched":
             record.status, record.source_status = "RUNNING", word
-            self._progress.background[child] = at
+            self._progress.background[child] = call.at
             return
         record.status, record.source_status = "FAILED" if failed else "COMPLETED", word or "returned"
         record.ended_at = max(at, call.at)

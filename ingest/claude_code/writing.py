@@ -59,10 +59,6 @@ class BatchWriter:
         record.updated_at = max(record.updated_at, at)
         return record
 
-    def seal(self, external_id: str) -> None:
-        """Let what follows stand in a second record: two steps of the status must not become one."""
-        self._tasks.pop(external_id, None)
-
     def place(self, record: TaskRecord, session_id: str, session: Session) -> None:
         """Say where a new task belongs: session, project, branch."""
         record.conversation = self.ref(session_id)
