@@ -19,7 +19,7 @@ from pubsub.backoff import BackOff
 from pubsub.bus import Bus
 from pubsub.events import CommittedEvent, Event, LogNotice, MalformedMessage, decode, to_event
 from pubsub.streams import PAGE, QUEUE_LIMIT, EventStream, LogStream, Stream
-from pubsub.topics import is_log, log_topic
+from pubsub.topics import TASKS, is_log, log_topic
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,12 @@ class _Topic:
             if isinstance(stream, EventStream):
                 stream.push(event)
 
+    def nudge(self) -> None:
+        """The task of this log has changed, or may have."""
+        for stream in self.streams:
+            if isinstance(stream, LogStream):
+                stream.nudge()
+
     def advance(self, seq: int) -> None:
         """A log has grown to `seq`."""
         if seq > self.seq:
@@ -110,7 +116,10 @@ class Hub:
         return EventStream(lambda: self._find(topic), self._queue_limit)
 
     def subscribe_log(self, task_id: UUID | str) -> LogStream:
-        """Notices (first, last) of a task's log lines that are committed after the stream is entered."""
+        """Notices (first, last) of a task's log lines that are committed after the stream is entered.
+
+        One with last < first has no lines: the task has changed, or this may have been missed.
+        """
         return LogStream(lambda: self._find(log_topic(task_id)))
 
     @property
@@ -187,8 +196,14 @@ class Hub:
                     "a message on our Redis channels is malformed (%s); this and its like are ignored", error
                 )
             return
+        if epoch != self._bus.epoch:
+            return
+        if message.topic == TASKS and isinstance(message, Event):
+            log = self._topics.get(log_topic(str(message.facts.get("id"))))
+            if log is not None:
+                log.nudge()
         topic = self._topics.get(message.topic)
-        if topic is None or epoch != self._bus.epoch:
+        if topic is None:
             return
         if not topic.streams:
             self.forget(topic)  # its streams were dropped without being left
@@ -209,7 +224,9 @@ class Hub:
                 self._catching_up.cancel()
             self._catching_up = asyncio.create_task(self._catch_up(logs), name="pubsub-logs")
         for topic in self._topics.values():
-            if not is_log(topic.topic):
+            if is_log(topic.topic):
+                topic.nudge()
+            else:
                 self.heal(topic)
 
     async def _catch_up(self, logs: list[str]) -> None:

@@ -136,11 +136,25 @@ class EventStream(Stream[Event]):
 
 
 class LogStream(Stream[tuple[int, int]]):
-    """Notices of a task's log, (first, last) seq of lines that are committed; what piles up becomes one notice."""
+    """Notices of a task's log, (first, last) seq of lines that are committed; what piles up becomes one notice.
+
+    A notice without lines (last < first) says that the task itself has changed, or that this may have been missed:
+    a final status writes no line, and who follows the log must look whether it ends.
+    """
+
+    def __init__(self, find: Callable[[], Source]) -> None:
+        super().__init__(find)
+        self._is_nudged = False
+
+    def nudge(self) -> None:
+        """The task has changed, or may have."""
+        self._is_nudged = True
+        self._wake.set()
 
     async def _take(self) -> tuple[int, int] | None:
         last = self.seq if self._source is None else self._source.seq
-        if last <= self.seq:
+        if last <= self.seq and not self._is_nudged:
             return None
-        first, self.seq = self.seq + 1, last
-        return first, last
+        self._is_nudged = False
+        first, self.seq = self.seq + 1, max(self.seq, last)
+        return first, self.seq

@@ -20,9 +20,6 @@ from local.programs import find_valkey
 from local.valkey import Valkey, url_at
 from pubsub.bus import Bus
 from pubsub.hub import Hub
-from tests.storage.conftest import database, make_database, migrated, stores
-
-__all__ = ["database", "make_database", "migrated", "stores"]
 
 
 class RedisServer:
