@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+from starlette.applications import Starlette
 
 from commands.sample import load_if_empty
 from commands.stores import open_stores
@@ -75,6 +76,24 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def uvicorn_config(app: Starlette) -> uvicorn.Config:
+    """How uvicorn runs the application: here and in the tests alike."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=MAX_MESSAGE,
+        ws_ping_interval=None,  # the handler pings in graphql-transport-ws's own way
+        ws_per_message_deflate=False,  # 100 KiB a socket and half the throughput
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+
+
 async def _serve(
     settings: Settings, urls: StoreUrls, folder: DataFolder | None, listener: socket.socket, url: str
 ) -> int:
@@ -85,21 +104,7 @@ async def _serve(
         if not settings.database_url and settings.load_sample:
             await load_if_empty(app.state.database, app.state.bus, now())
         build = None if settings.explorer_cdn else start(default_dist(settings.data_dir))
-        config = uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            ws="websockets-sansio",
-            ws_max_size=MAX_MESSAGE,
-            ws_ping_interval=None,  # the handler pings in graphql-transport-ws's own way
-            ws_per_message_deflate=False,  # 100 KiB a socket and half the throughput
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_S,
-        )
-        server = uvicorn.Server(config)
+        server = uvicorn.Server(uvicorn_config(app))
         if folder is not None:
             folder.announce(url)
         print(

@@ -79,6 +79,10 @@ class TaskOrder:
     field: TaskOrderField = strawberry.field(description="What to order by.")
     direction: SortDirection = strawberry.field(description="Which way.")
 
+    def __hash__(self) -> int:
+        """A default of an argument has to be hashable."""
+        return hash((self.field, self.direction))
+
 
 @strawberry.input(description=f"Which lines of a log. {RULE}")
 class LogFilter:
