@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from db.database import Database, open_database
+from db.models.events import EventRow, TopicRow
 from db.queries import events
 from execution.http import GraphQLEndpoint
 from execution.operations import Operations
@@ -72,7 +73,9 @@ class Settings:
         level = given.get("LOG_LEVEL", "INFO").upper()
         if level not in LOG_LEVELS:
             raise SettingsError(f"LOG_LEVEL is {level!r}; it should be one of {', '.join(LOG_LEVELS)}")
-        database_url = _url(given, "DATABASE_URL", ("postgresql", "postgres"), "postgresql+asyncpg://user@host:5432/name")
+        database_url = _url(
+            given, "DATABASE_URL", ("postgresql", "postgres"), "postgresql+asyncpg://user@host:5432/name"
+        )
         return cls(
             host=given.get("HOST", "127.0.0.1"),
             port=_port(given.get("PORT", "5000")),
@@ -139,11 +142,11 @@ class BoundEvents:
     def __init__(self, database: Database) -> None:
         self._read = database.read
 
-    async def heads(self, names: list[str], /) -> Mapping[str, events.TopicRow]:
+    async def heads(self, names: list[str], /) -> Mapping[str, TopicRow]:
         """The heads of topics by name."""
         return await events.heads(self._read, names)
 
-    async def since(self, topic: str, seq: int, limit: int, /) -> list[events.EventRow]:
+    async def since(self, topic: str, seq: int, limit: int, /) -> list[EventRow]:
         """The topic's events after `seq`."""
         return await events.since(self._read, topic, seq, limit)
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from starlette.applications import Starlette
 
 from commands.sample import load_if_empty
 from commands.stores import open_stores
@@ -70,13 +69,15 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise LocalStoreError(f"port {port} of {host} is in use; choose another: PORT={port + 1} make run") from None
+            raise LocalStoreError(
+                f"port {port} of {host} is in use; choose another: PORT={port + 1} make run"
+            ) from None
         raise LocalStoreError(f"cannot serve on {host}:{port}: {error.strerror}; correct HOST and PORT") from None
     listener.set_inheritable(False)
     return listener
 
 
-def uvicorn_config(app: Starlette) -> uvicorn.Config:
+def uvicorn_config(app: Any) -> uvicorn.Config:
     """How uvicorn runs the application: here and in the tests alike."""
     return uvicorn.Config(
         app,

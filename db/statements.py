@@ -17,7 +17,7 @@ from sqlalchemy.sql.expression import ClauseElement
 from db.models.base import Row
 
 R = TypeVar("R", bound=Row)
-DIALECT = PGDialect_asyncpg()
+DIALECT: Any = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,5 +44,5 @@ def to_range(value: TimeRange) -> Range:
     if value.between:
         return Span(value.between.from_, value.between.to)
     if value.calendar:
-        return Calendar(value.calendar.unit.value, value.calendar.timezone)
+        return Calendar(str(value.calendar.unit.value), value.calendar.timezone)
     return Last(int(value.last_ms or 0))

@@ -4,16 +4,16 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from app import now
 from db.database import Database
 from domain.records import Applied, Batch
 from domain.writer import apply
 from pubsub.bus import Bus
-from app import now
 
 
 class Subscription:
@@ -78,13 +78,11 @@ class Server:
             assert json.loads(await socket.recv())["type"] == "connection_ack"
             payload = {"query": document, "variables": variables}
             await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-            await self._until_watched()
+            # Answered after the subscription has its place: operations of a socket start in their order.
+            await socket.send(json.dumps({"id": "0", "type": "subscribe", "payload": {"query": "{ __typename }"}}))
+            while json.loads(await socket.recv()).get("type") != "complete":
+                pass
             yield Subscription(socket)
-
-    async def _until_watched(self) -> None:
-        import asyncio
-
-        await asyncio.sleep(0.1)
 
     async def write(self, batch: Batch) -> Applied:
         """Write records as an importer does, and publish."""

@@ -9,7 +9,20 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Text, Uuid, any_, bindparam, column, func, lateral, literal_column, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    column,
+    func,
+    lateral,
+    literal_column,
+    select,
+    true,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db.handles import Handle
@@ -192,7 +205,9 @@ class KeyCountRow(Row):
 
 @lru_cache(maxsize=SHAPES)
 def _count(shape: tuple[str, ...]) -> Statement[CountRow]:
-    found: Select[Any] = select(literal_column("1")).select_from(tasks).where(*task_conditions(shape)).limit(bindparam("at_most"))
+    found: Select[Any] = (
+        select(literal_column("1")).select_from(tasks).where(*task_conditions(shape)).limit(bindparam("at_most"))
+    )
     return compile_statement(select(func.count().label("n")).select_from(found.subquery()), CountRow, *shape, "at_most")
 
 

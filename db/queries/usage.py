@@ -67,7 +67,7 @@ def _totals(source: FromClause) -> list[Label[Any]]:
         cast(func.coalesce(func.sum(source.c[name]), literal_column("0")), tasks.c.call_count.type).label(name)
         for name in (*TOKEN_COUNTS, "call_count")
     ]
-    cost = cast(func.coalesce(func.sum(source.c.cost_usd), literal_column("0")), Double()).label("cost_usd")
+    cost: Label[Any] = cast(func.coalesce(func.sum(source.c.cost_usd), literal_column("0")), Double()).label("cost_usd")
     unpriced = func.coalesce(func.sum(source.c.unpriced_call_count), literal_column("0"))
     return [*counts, cost, cast(unpriced, tasks.c.call_count.type).label("unpriced_call_count")]
 
@@ -137,7 +137,7 @@ async def summary_usage(handle: Handle, start: datetime, end: datetime, selectio
 @lru_cache(maxsize=SHAPES)
 def _summary_tasks(shape: tuple[str, ...]) -> Statement[TaskSumsRow]:
     def having(*statuses: str) -> Any:
-        listed = [literal_column(f"'{status}'") for status in statuses]
+        listed: list[Any] = [literal_column(f"'{status}'") for status in statuses]
         return func.count().filter(tasks.c.status.in_(listed))
 
     completed, failed = having("COMPLETED"), having("FAILED")

@@ -103,11 +103,18 @@ def _update(table: Table, names: Sequence[str]) -> Statement[Row]:
 
 
 LOCK = raw_statement("SELECT pg_advisory_xact_lock($1::int, n) FROM unnest($2::int[]) AS l(n)", Row)
-# A plan kept from the time when a table was small stays until the next ANALYZE: in an import that outgrew it,
-# KNOWN_FINGERPRINTS was measured at 241 µs a row, and at 8 with a plan of its own.
-PLAN_ANEW = raw_statement("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)", Row)
-KNOWN_FINGERPRINTS = raw_statement("SELECT fingerprint FROM usage_evidence WHERE fingerprint = ANY($1::text[])", Row)
-RECORDS_BY_KEY = raw_statement("SELECT key, usage_record_id FROM usage_identities WHERE key = ANY($1::text[])", KeyRow)
+# One look-up per name, not `= ANY($1)`: the plan of that, kept from the time when the table was small, reads all of it
+# until the next ANALYZE (measured in an import that outgrew it: 241 µs a row, and 3 by look-ups).
+KNOWN_FINGERPRINTS = raw_statement(
+    "SELECT e.fingerprint FROM unnest($1::text[]) AS f(fingerprint) CROSS JOIN LATERAL"
+    " (SELECT e.fingerprint FROM usage_evidence e WHERE e.fingerprint = f.fingerprint LIMIT 1) e",
+    Row,
+)
+RECORDS_BY_KEY = raw_statement(
+    "SELECT i.key, i.usage_record_id FROM unnest($1::text[]) AS k(key) CROSS JOIN LATERAL"
+    " (SELECT i.key, i.usage_record_id FROM usage_identities i WHERE i.key = k.key LIMIT 1) i",
+    KeyRow,
+)
 NEAR = raw_statement(
     """
 SELECT p.n, e.usage_record_id, min(abs(extract(epoch FROM e.at - p.at)) * 1000)::bigint
@@ -158,7 +165,6 @@ INSERT_EVIDENCE = _insert(usage_evidence, EVIDENCE_COLUMNS)
 
 async def lock(transaction: Handle, numbers: Sequence[int]) -> None:
     """Take these of our locks until the transaction's end, in the order given."""
-    await transaction.fetch(PLAN_ANEW)
     await transaction.fetch(LOCK, LOCK_CLASS, list(numbers))
 
 
