@@ -233,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = Settings.read(os.environ, host_name=socket.gethostname() or "localhost")
     except SettingsError as error:
-        print(f"fleetgraph: {error}", file=sys.stderr)
+        sys.stderr.write(f"fleetgraph: {error}\n")
         return 1
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return run(settings, sys.argv[1:] if arguments is None else arguments, os.environ)

@@ -43,7 +43,9 @@ def run(_settings: Settings, chosen: argparse.Namespace, _environment: Mapping[s
     written = FILE.read_text() if FILE.exists() else ""
     if written == sdl:
         return 0
-    difference = difflib.unified_diff(written.splitlines(), sdl.splitlines(), "graphql/schema.graphql", "the code", "", "", 1)
+    difference = difflib.unified_diff(
+        written.splitlines(), sdl.splitlines(), "graphql/schema.graphql", "the code", "", "", 1
+    )
     print(*list(difference)[:SHOWN_LINES], sep="\n", file=sys.stderr)
     print("graphql/schema.graphql is not what the code says; review the change, then run: make sdl", file=sys.stderr)
     return 1

@@ -39,9 +39,7 @@ def borrow_stores(settings: Settings) -> Iterator[StoreUrls]:
     """URLs of both stores, of a server on the same data folder if one runs, else as `open_stores`."""
     running = running_stores(settings.data_dir)
     if running is not None:
-        yield StoreUrls(
-            settings.database_url or running.database_url, settings.redis_url or running.redis_url
-        )
+        yield StoreUrls(settings.database_url or running.database_url, settings.redis_url or running.redis_url)
         return
     with open_stores(settings, quiet=True) as (urls, _folder):
         yield urls

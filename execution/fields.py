@@ -68,6 +68,18 @@ class Declaration:
     expected: tuple[type[Exception], ...] = ()  # MUTATION: failures that are members of its result union
 
 
+class Failure:
+    """An expected failure as a value, with the error's attributes: a bare exception would become a GraphQL error."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.error, name)
+
+
 class Context(Protocol):
     """What the application's context must have for the batch functions."""
 
@@ -108,7 +120,7 @@ def object_type(*, of: type[Any] | tuple[type[Any], ...], scope: str, descriptio
     def decorate(cls: type[T]) -> type[T]:
         # Strawberry's own check wants instances of the class; ours are rows. It must be there before the type is made.
         def is_type_of(_cls: type[T], value: object, _info: Any) -> bool:
-            return isinstance(value, of)
+            return isinstance(value.error if isinstance(value, Failure) else value, of)
 
         cls.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
         setattr(cls, SCOPE, scope)
@@ -306,8 +318,8 @@ def mutation(
     async def run(root: Any, info: strawberry.Info, **values: Any) -> Any:
         try:
             return await resolve(_scope(info).context, arguments(**values))
-        except expected as failure:
-            return failure
+        except expected as error:
+            return Failure(error)
 
     declaration = Declaration(Kind.MUTATION, scope, arguments=arguments, resolve=resolve, expected=expected)
     return _field(declaration, _with_arguments(run, arguments), description)

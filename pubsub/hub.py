@@ -127,6 +127,11 @@ class Hub:
         """The topics that have a subscriber."""
         return frozenset(self._topics)
 
+    def follower_count(self, topic: str) -> int:
+        """How many streams have their place in a topic: what is committed from now on reaches them."""
+        found = self._topics.get(topic)
+        return len(found.streams) if found is not None and found.is_known else 0
+
     async def open(self) -> None:
         """Begin to read the bus."""
         ready = asyncio.Event()

@@ -148,7 +148,9 @@ def page_request(
         )
     argument, size = ("last", last) if backward else ("first", first)
     if size is not None and not 1 <= size <= largest:
-        raise InvalidInput(f"{argument} is {size}; it must be from 1 to {largest}.", (argument,), code="INVALID_PAGE_SIZE")
+        raise InvalidInput(
+            f"{argument} is {size}; it must be from 1 to {largest}.", (argument,), code="INVALID_PAGE_SIZE"
+        )
     cursor, cursor_argument = (before, "before") if backward else (after, "after")
     place = None if cursor is None else decode_cursor(order, cursor, cursor_argument)
     return PageRequest(size or default, place, backward)
@@ -157,7 +159,6 @@ def page_request(
 def show_instant(moment: datetime) -> str:
     """RFC 3339 in UTC with exactly three fraction digits: the order of the strings is the order of time."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
 
 
 def checked_at_most(at_most: int) -> int:

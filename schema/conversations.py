@@ -112,7 +112,7 @@ class Conversation(Node):
     usage: Annotated[UsageTotals, strawberry.lazy("schema.usage")] = one(
         usage_loaders.totals_by_conversation,
         key="id",
-        description="Tokens and cost of the model calls of all its tasks, sub-agents' included.",
+        description="Tokens and cost of the model calls of all its tasks.",
     )
     messages: Annotated[MessageConnection, strawberry.lazy("schema.conversations")] = connection(
         loaders.messages_by_conversation,

@@ -8,7 +8,7 @@ from typing import Annotated
 import strawberry
 
 from domain import errors
-from execution.fields import column, mutation, nested, object_type, operation_type
+from execution.fields import Failure, column, mutation, nested, object_type, operation_type
 from resolvers import usage_mutations as resolvers
 from schema.errors import InvalidInput
 from schema.scalars import USD, SafeInt
@@ -64,7 +64,7 @@ class ReportUsageSuccess:
     written_count: int = column(description="Calls that were not known before.")
     duplicate_count: int = column(description="Records of calls that were known; they are not counted twice.")
     rejected: list[InvalidInput] = nested(
-        lambda result: result.rejected,
+        lambda result: [Failure(error) for error in result.rejected],
         description='Records that cannot be, with the place of each: path ["records", "3", "model"] is the fourth.',
     )
 

@@ -1,5 +1,6 @@
 """What the tests talk to a server with: HTTP, graphql-transport-ws, and the store beneath to fill and to count."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -8,12 +9,14 @@ from typing import Any
 
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from app import now
 from db.database import Database
 from domain.records import Applied, Batch
 from domain.writer import apply
 from pubsub.bus import Bus
+from pubsub.hub import Hub
 
 
 class Subscription:
@@ -46,6 +49,7 @@ class Server:
     http: httpx.AsyncClient
     database: Database
     bus: Bus
+    hub: Hub
 
     @property
     def socket_url(self) -> str:
@@ -71,17 +75,17 @@ class Server:
         return dict((await self.post(document, variables)).json()["errors"][0])
 
     @asynccontextmanager
-    async def subscribe(self, document: str, **variables: Any) -> AsyncIterator[Subscription]:
-        """A subscription whose start was acknowledged by a round trip, so that what is committed next is in it."""
-        async with connect(self.socket_url, subprotocols=["graphql-transport-ws"]) as socket:  # type: ignore[list-item]
+    async def subscribe(self, topic: str, document: str, **variables: Any) -> AsyncIterator[Subscription]:
+        """A subscription that has its place in `topic`: what is committed inside the block is delivered."""
+        before = self.hub.follower_count(topic)
+        async with connect(self.socket_url, subprotocols=[Subprotocol("graphql-transport-ws")]) as socket:
             await socket.send(json.dumps({"type": "connection_init", "payload": self.headers}))
             assert json.loads(await socket.recv())["type"] == "connection_ack"
             payload = {"query": document, "variables": variables}
             await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-            # Answered after the subscription has its place: operations of a socket start in their order.
-            await socket.send(json.dumps({"id": "0", "type": "subscribe", "payload": {"query": "{ __typename }"}}))
-            while json.loads(await socket.recv()).get("type") != "complete":
-                pass
+            async with asyncio.timeout(10):
+                while self.hub.follower_count(topic) <= before:
+                    await asyncio.sleep(0.005)
             yield Subscription(socket)
 
     async def write(self, batch: Batch) -> Applied:

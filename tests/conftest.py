@@ -136,11 +136,11 @@ async def server(settings: Settings, database_url: str, store_urls: StoreUrls) -
             listener.bind(("127.0.0.1", 0))
             listener.listen()
             running = uvicorn.Server(uvicorn_config(app))
-            task = asyncio.create_task(running.serve(sockets=[listener]))
-            while not running.started:
-                await asyncio.sleep(0.005)
+            task = asyncio.create_task(running.serve(sockets=[listener]))  # it listens already: nobody has to wait
             port = listener.getsockname()[1]
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-                yield Server(port, LocalToken(settings.data_dir).read(), http, app.state.database, app.state.bus)
+                yield Server(
+                    port, LocalToken(settings.data_dir).read(), http, app.state.database, app.state.bus, app.state.hub
+                )
             running.should_exit = True
             await task

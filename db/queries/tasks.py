@@ -220,14 +220,15 @@ async def count(handle: Handle, selection: TaskSelection, at_most: int) -> int:
 @lru_cache(maxsize=16)
 def _count_by_parent(parent: str, unfinished: bool) -> Statement[KeyCountRow]:
     keys = func.unnest(uuids("keys")).table_valued(column("key", Uuid()), name="k").render_derived()
-    found: Select[Any] = (
-        select(literal_column("1"))
-        .select_from(tasks)
-        .where(tasks.c[parent] == keys.c.key, *_unfinished(unfinished))
-        .limit(bindparam("at_most"))
+    # One lateral level only: SQLAlchemy would give a subquery within it a list of keys of its own, uncorrelated.
+    found = lateral(
+        select(tasks.c.id).where(tasks.c[parent] == keys.c.key, *_unfinished(unfinished)).limit(bindparam("at_most"))
+    ).alias("found")
+    clause = (
+        select(keys.c.key, func.count(found.c.id).label("n"))
+        .select_from(keys.join(found, true(), isouter=True))
+        .group_by(keys.c.key)
     )
-    counted = lateral(select(func.count().label("n")).select_from(found.subquery())).alias("counted")
-    clause = select(keys.c.key, counted.c.n).select_from(keys.join(counted, true()))
     return compile_statement(clause, KeyCountRow, "keys", "at_most")
 
 

@@ -132,19 +132,23 @@ ORDER BY p.n, e.usage_record_id
 """,
     NearRow,
 )
-LOCK_RECORDS = raw_statement("SELECT id FROM usage_records WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE", Row)
+LOCK_RECORDS = raw_statement(
+    "SELECT r.id FROM unnest($1::uuid[]) AS k(id) CROSS JOIN LATERAL"
+    " (SELECT r.id FROM usage_records r WHERE r.id = k.id FOR UPDATE) r",
+    Row,
+)
 STORED_CALLS = raw_statement(
     f"""
 SELECT {", ".join(f"r.{name}" for name in CALL_COLUMNS)},
        EXISTS (SELECT FROM usage_identities i WHERE i.usage_record_id = r.id),
        coalesce(e.at, r.at), coalesce(e.is_sidechain, r.is_sidechain), coalesce(e.id, r.id)
-FROM usage_records r
+FROM unnest($1::uuid[]) AS k(id)
+CROSS JOIN LATERAL (SELECT r.* FROM usage_records r WHERE r.id = k.id LIMIT 1) r
 LEFT JOIN LATERAL (
     SELECT e.at, e.is_sidechain, e.id FROM usage_evidence e
     WHERE e.usage_record_id = r.id AND e.task_id IS NOT DISTINCT FROM r.task_id
     ORDER BY e.is_sidechain, e.at, e.id LIMIT 1
 ) e ON true
-WHERE r.id = ANY($1::uuid[])
 """,  # noqa: S608
     Row,
 )
@@ -189,7 +193,7 @@ async def near_records(transaction: Handle, probes: Sequence[Sequence[Any]], nea
 
 
 async def lock_records(transaction: Handle, ids: Sequence[UUID]) -> int:
-    """Lock records until the transaction's end. Returns how many are still there."""
+    """Lock records until the transaction's end, in the order given. Returns how many are still there."""
     return len(await transaction.fetch(LOCK_RECORDS, list(ids)))
 
 
