@@ -46,9 +46,7 @@ class ReadHandle:
         """All rows."""
         self.statement_count += 1
         async with self._pool.acquire() as connection:
-            return await connection.fetch(
-                statement.sql, *statement.arguments(values), record_class=statement.row
-            )
+            return await connection.fetch(statement.sql, *statement.arguments(values), record_class=statement.row)
 
     async def fetch_row(self, statement: Statement[R], *values: Any) -> R | None:
         """The first row, or None."""

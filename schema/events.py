@@ -104,7 +104,7 @@ TaskLogEvent = Annotated[
 AfterCursor = Annotated[
     EventCursor | None,
     strawberry.argument(
-        description="Go on behind this cursor. Not possible yet: it is refused with CURSOR_NOT_SUPPORTED, and without it"
+        description="Go on behind this cursor. Not possible yet: it is refused with CURSOR_NOT_SUPPORTED; without it"
         " the stream starts now."
     ),
 ]

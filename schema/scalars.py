@@ -61,8 +61,8 @@ def _cursor(value: Any) -> str:
 SCALARS: Mapping[object, ScalarDefinition] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="An instant: RFC 3339 in UTC with exactly three fraction digits, so that the order of the strings is"
-        " the order of time. Input may have any offset. TypeScript: string.",
+        description="An instant: RFC 3339 in UTC with exactly three fraction digits, so that the order of the strings"
+        " is the order of time. Input may have any offset. TypeScript: string.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
         serialize=show_instant,
         parse_value=_instant,
