@@ -25,7 +25,7 @@ DEFAULT_NESTED_PAGE = 10
 MAX_PAGE = 100  # rows that one screen can show, and one transaction can read without being felt by others
 MAX_LOG_PAGE = 1_000  # a log is read in longer pieces, and a line is a tenth of a task
 MAX_COUNT = 1_000_000  # index entries that a count may read: about 100 ms
-MAX_CURSOR = 512  # characters; ours have under 120
+MAX_CURSOR = 4_096  # characters; ours have under 120, or hold an agent's name: 2,700 bytes by the index over it
 
 PAGE_MARK = "p1"
 EVENT_MARK = "e1"
@@ -49,8 +49,8 @@ def _number(value: object) -> int:
 
 
 def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("no text")
+    if not isinstance(value, str) or "\0" in value:
+        raise TypeError("no text that PostgreSQL takes")
     return value
 
 
@@ -68,7 +68,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 
 def _encode(payload: list[Any]) -> str:
-    return base64.urlsafe_b64encode(orjson.dumps(payload)).rstrip(b"=").decode()
+    # asyncpg's UUID is a subclass of uuid.UUID, which orjson hands to `default`.
+    return base64.urlsafe_b64encode(orjson.dumps(payload, default=str)).rstrip(b"=").decode()
 
 
 def _decode(text: str, argument: str) -> list[Any]:
