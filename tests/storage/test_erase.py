@@ -3,8 +3,8 @@
 from db.database import Database
 from domain.erase import Erased, erase_host
 from domain.records import AgentRecord, Batch
+from tests.conftest import Fetch
 from tests.storage.build import ORIGIN, START, at, conversation, log, message, ref, task, tool_call, usage, write
-from tests.storage.conftest import Fetch
 
 TABLES = (
     "hosts",

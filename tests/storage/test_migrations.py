@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from db import migrate
 from db.database import DatabaseUnavailable, connect_arguments
 from db.models import metadata
-from tests.storage.conftest import MakeDatabase
+from tests.conftest import MakeDatabase
 
 # Everything that makes a table: alembic's comparison does not see check constraints, defaults of NULLS, or comments.
 CATALOG = (

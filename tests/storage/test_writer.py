@@ -2,8 +2,8 @@
 
 from db.database import Database
 from domain.records import AgentRecord, Batch, ProjectRecord
+from tests.conftest import Fetch
 from tests.storage.build import ORIGIN, at, conversation, log, message, ref, task, tool_call, usage, write
-from tests.storage.conftest import Fetch
 
 
 def _full() -> Batch:

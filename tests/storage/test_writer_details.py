@@ -3,8 +3,8 @@
 from db.database import Database
 from domain.records import AgentRecord, Batch, ProjectRecord, Ref
 from domain.text import MAX_LINE_BYTES
+from tests.conftest import Fetch
 from tests.storage.build import ORIGIN, at, conversation, log, message, task, tool_call, write
-from tests.storage.conftest import Fetch
 
 
 async def test_messages_are_numbered_and_written_once(database: Database, fetch: Fetch) -> None:

@@ -11,8 +11,8 @@ from db.database import Database
 from domain.errors import InvalidInput, InvalidTransition, NotFound
 from domain.ids import show_id
 from domain.records import Batch, Ref
+from tests.conftest import Fetch
 from tests.storage.build import ORIGIN, START, at, conversation, message, ref, task, usage, write
-from tests.storage.conftest import Fetch
 
 
 async def _stored(fetch: Fetch, name: str) -> asyncpg.Record:

@@ -11,8 +11,8 @@ import pytest
 from db.database import Database
 from domain.records import AgentRecord, Batch, ProjectRecord, Ref, Tokens
 from domain.writer import apply
+from tests.conftest import Fetch
 from tests.storage.build import NOW, ORIGIN, at, conversation, log, message, ref, task, tool_call, usage, write
-from tests.storage.conftest import Fetch
 
 WRITERS = 4
 ROUNDS = 12
