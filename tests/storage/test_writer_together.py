@@ -3,9 +3,9 @@
 import asyncio
 import random
 import time
-from collections import Counter
 from typing import Any
 
+import asyncpg
 import pytest
 
 from db.database import Database
@@ -83,6 +83,38 @@ async def test_writers_of_the_same_things_do_not_disturb_each_other(database: Da
     assert len(await fetch("SELECT FROM messages")) <= ROUNDS * NAMES
 
 
+async def test_who_comes_second_to_make_the_same_joins_what_the_first_made(database: Database, fetch: Fetch) -> None:
+    def batch(seconds: int) -> Batch:
+        return Batch(
+            agents=[AgentRecord("claude", "laptop", status="BUSY" if seconds else "IDLE")],
+            conversations=[conversation("s", seconds=seconds)],
+            tasks=[task("b", seconds=seconds, parent=ref("a")), task("a", seconds=seconds, title=f"at {seconds}")],
+            messages=[message("s", f"m{seconds}")],
+            usage=[usage("a", "u")],
+        )
+
+    async with database.write() as first:
+        await apply(first, batch(0), now=NOW)
+        second = asyncio.create_task(write(database, batch(5)))
+        await asyncio.sleep(0.3)
+        assert not second.done()
+    applied, events = await second
+    assert (applied.new_tasks, applied.changed_tasks, applied.new_conversations, applied.new_calls) == (0, 2, 0, 0)
+    assert all(event.facts["before"] for event in events if event.topic == "tasks")
+    rows = await fetch("SELECT external_id, revision, title, parent_task_id IS NULL FROM tasks ORDER BY 1")
+    assert [tuple(row) for row in rows] == [("a", 2, "at 5", True), ("b", 2, None, False)]
+    assert [row[0] for row in await fetch("SELECT seq FROM messages ORDER BY seq")] == [1, 2]
+    assert [row[0] for row in await fetch("SELECT status FROM agents")] == ["BUSY"]
+
+
+async def test_a_change_without_an_event_cannot_be_committed(database: Database, fetch: Fetch) -> None:
+    await write(database, Batch(tasks=[task("t")]))
+    with pytest.raises(asyncpg.RaiseError, match="was told by 0 events"):
+        async with database.write() as transaction:
+            await transaction.connection.execute("UPDATE tasks SET revision = revision + 1")
+    assert [row[0] for row in await fetch("SELECT revision FROM tasks")] == [1]
+
+
 def _large(size: int, prefix: str = "") -> Batch:
     """About six times `size` records, in several conversations, with parents in the batch."""
     names = [f"{prefix}{n:04}" for n in range(size)]
@@ -143,8 +175,8 @@ async def test_speed_is_shown(
     for batch in batches:
         batch.usage = batch.usage if usage_calls else []
     records = sum(len(batch) for batch in batches)
-    seconds = Counter[str]()
-    for kind in ("new", "known"):
+    seconds = {"new": 0.0, "known": 0.0}
+    for kind in seconds:
         for batch in batches:
             batch.logs = batch.logs if kind == "new" else []
             start = time.perf_counter()
