@@ -1,7 +1,7 @@
 """A migrated PostgreSQL, emptied for each test, and short ways to tell of calls and to look at what was counted."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,7 @@ from db.models.base import TOKEN_COUNTS
 from domain.ids import new_id
 from domain.records import Ref, Tokens, UsageEntry
 from domain.usage import TotalsDelta, UsageOutcome, apply_usage
-from local import LocalStores
+from tests.conftest import MakeDatabase
 
 T0 = datetime(2026, 5, 1, 12, tzinfo=UTC)
 TABLES = "usage_evidence, usage_identities, usage_records, tasks, conversations, runs, projects, hosts, users"
@@ -140,19 +140,14 @@ async def add_deltas(transaction: WriteTransaction, deltas: dict[UUID, TotalsDel
 
 
 @pytest.fixture(scope="session")
-def usage_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with LocalStores(tmp_path_factory.mktemp("usage"), valkey=False, durable=False) as urls:
-        yield urls.database_url
-
-
-@pytest.fixture(scope="session")
-async def usage_fleet(usage_url: str) -> AsyncIterator[Fleet]:
-    await migrate.upgrade(usage_url)
-    database = await open_database(usage_url, read_size=2, write_size=4)
-    connection = await asyncpg.connect(**connect_arguments(usage_url))
-    yield Fleet(database, connection)
-    await connection.close()
-    await database.close()
+async def usage_fleet(make_database: MakeDatabase) -> AsyncIterator[Fleet]:
+    async with make_database("template0") as url:
+        await migrate.upgrade(url)
+        database = await open_database(url, read_size=2, write_size=4)
+        connection = await asyncpg.connect(**connect_arguments(url))
+        yield Fleet(database, connection)
+        await connection.close()
+        await database.close()
 
 
 @pytest.fixture
