@@ -21,7 +21,7 @@ from db.models.base import Row
 from db.models.usage import usage_evidence, usage_identities, usage_records
 from db.statements import Statement, compile_statement, raw_statement
 
-LOCK_CLASS = 0x75736167  # "usag": the first of the two numbers of our advisory locks
+LOCK_CLASS = 0x75736167  # our own first of the two numbers of an advisory lock
 
 
 @dataclass(slots=True)
