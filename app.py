@@ -236,6 +236,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"fleetgraph: {error}\n")
         return 1
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if settings.log_level != "DEBUG":
+        for chatty in ("alembic", "uvicorn"):  # what they say at INFO is nothing to an operator
+            logging.getLogger(chatty).setLevel(logging.WARNING)
     return run(settings, sys.argv[1:] if arguments is None else arguments, os.environ)
 
 

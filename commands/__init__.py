@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
@@ -34,13 +33,6 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         sys.exit(f"{self.prog}: {message} (see {self.prog} --help)")
-
-
-def program() -> str:
-    """How this program was called, as a person would type it again."""
-    called = sys.argv[0]
-    relative = os.path.relpath(called)
-    return relative if not relative.startswith("..") and os.sep in relative else "fleetgraph"
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -8,11 +8,14 @@ import errno
 import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+import uvloop
 
-from commands.sample import load_if_empty
+from commands.program import program
+from commands.sample import load_if_new
 from commands.stores import open_stores
 from db import migrate
 from explorer.build import default_dist, start
@@ -46,7 +49,8 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
     try:
         with open_stores(settings) as (urls, folder):
             try:
-                return asyncio.run(_serve(settings, urls, folder, listener, _url(host, port)))
+                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                    return runner.run(_serve(settings, urls, folder, listener, _url(host, port)))
             except KeyboardInterrupt:  # uvicorn has drained and raises the signal again
                 return 0
     finally:
@@ -95,6 +99,22 @@ def uvicorn_config(app: Any) -> uvicorn.Config:
     )
 
 
+def welcome(version: str, url: str, token: Path, sample: str | None) -> str:
+    """What a person needs to know to begin."""
+    called = program()
+    lines = [
+        f"Fleetgraph {version} is up.",
+        f"  explorer  {url}/graphql",
+        f"  token     in {token} (the explorer asks for it; `{called} token` prints it)",
+    ]
+    if sample is not None:
+        lines += [
+            f"  sample    {sample} Remove it: {called} sample remove",
+            f"  your own  {called} import claude-code   (in another terminal, while this runs)",
+        ]
+    return "\n".join([*lines, "  stop      Ctrl-C"])
+
+
 async def _serve(
     settings: Settings, urls: StoreUrls, folder: DataFolder | None, listener: socket.socket, url: str
 ) -> int:
@@ -102,19 +122,14 @@ async def _serve(
 
     await migrate.upgrade(urls.database_url)
     async with open_service(settings, urls.database_url, urls.redis_url) as app:
+        sample = None
         if not settings.database_url and settings.load_sample:
-            await load_if_empty(app.state.database, app.state.bus, now())
+            sample = await load_if_new(settings, app.state.database, app.state.bus, now())
         build = None if settings.explorer_cdn else start(default_dist(settings.data_dir))
         server = uvicorn.Server(uvicorn_config(app))
         if folder is not None:
             folder.announce(url)
-        print(
-            f"Fleetgraph {VERSION} is up.\n"
-            f"  explorer  {url}/graphql\n"
-            f"  token     in {settings.data_dir / NAME} (it is what the explorer asks for)\n"
-            f"  stop      Ctrl-C",
-            flush=True,
-        )
+        print(welcome(VERSION, url, settings.data_dir / NAME, sample), flush=True)
         try:
             await server.serve(sockets=[listener])
         finally:

@@ -131,6 +131,39 @@ async def claim_rows(handle: Handle, host: str, keys: Sequence[UUID]) -> set[UUI
     return {row.key for row in await handle.fetch(CLAIM_ROWS, host, list(keys))} if keys else set()
 
 
+FORGET_HOST = raw_statement(
+    "WITH rows AS (DELETE FROM imported_rows WHERE host = $1) DELETE FROM import_offsets WHERE host = $1", Row
+)
+
+
+async def forget_host(handle: Handle, host: str) -> None:
+    """Forget what was read from a host, in the transaction that deletes what it wrote: it can be imported again."""
+    await handle.fetch(FORGET_HOST, host)
+
+
 async def find_launch(handle: Handle, origin: str, task: str, session_id: str, at: datetime) -> LaunchRow:
     """A sub-agent's task by its external id, and its parent: the one it has, or the session's task at that time."""
     return (await handle.fetch(LAUNCH, origin, task, session_id, at))[0]
+
+
+class AnswerRow(Row):
+    """Yes or no."""
+
+    answer: bool
+
+
+HOLDS_ONLY = raw_statement(
+    """
+SELECT NOT EXISTS (SELECT FROM tasks t LEFT JOIN hosts h ON h.id = t.host_id WHERE h.name IS DISTINCT FROM $1::text)
+   AND NOT EXISTS (
+       SELECT FROM conversations c LEFT JOIN hosts h ON h.id = c.host_id WHERE h.name IS DISTINCT FROM $1::text
+   ) AS answer
+""",
+    AnswerRow,
+)
+
+
+async def holds_only(handle: Handle, host: str) -> bool:
+    """Whether the store has no task and no conversation but those of this host."""
+    row = await handle.fetch_row(HOLDS_ONLY, host)
+    return row is not None and row.answer

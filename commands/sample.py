@@ -1,0 +1,98 @@
+"""`fleetgraph sample`: the small sample fleet that a new store starts with."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.stores import borrow_stores
+from db import migrate
+from db.database import Database, WriteTransaction, open_database
+from db.queries import imports
+from domain.erase import erase_host
+from ingest.sample import SAMPLE_HOST, load_sample
+from local import StoreUrls
+from pubsub.bus import Bus
+
+if TYPE_CHECKING:
+    from app import Settings
+
+# In the data folder once the question of the sample is settled: what was removed does not come back.
+MARK = "sample-loaded"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "sample",
+        help="load or remove the sample fleet",
+        description="The sample fleet: invented transcripts, imported like anyone's, so that a new store has something"
+        " to show. A new embedded store loads it at its first start, unless FLEETGRAPH_SAMPLE=0.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, text in (("load", "import the sample fleet"), ("remove", "take all of it out again")):
+        actions.add_parser(name, help=text, description=text.capitalize() + ".").set_defaults(run=run)
+
+
+def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
+    """Run it."""
+    with borrow_stores(settings) as urls:
+        return asyncio.run(_change(settings, urls, chosen.action))
+
+
+async def _change(settings: Settings, urls: StoreUrls, action: str) -> int:
+    from app import now
+
+    await migrate.upgrade(urls.database_url)
+    database = await open_database(urls.database_url, read_size=2, write_size=1)
+    try:
+        async with Bus(urls.redis_url, epoch=database.epoch, prefix=settings.redis_prefix, listen=False) as bus:
+            if action == "load":
+                print(await _load(database, bus, now()))
+            else:
+                async with database.write() as transaction:
+                    erased = await erase_host(transaction, SAMPLE_HOST)
+                await bus.publish(transaction.emitted, transaction.log_heads)
+                print(
+                    f"The sample fleet was removed: {erased.tasks} tasks, {erased.conversations} conversations."
+                    if erased.tasks
+                    else "There is no sample fleet to remove."
+                )
+    finally:
+        await database.close()
+    _mark(settings.data_dir)
+    return 0
+
+
+async def load_if_new(settings: Settings, database: Database, bus: Bus, now: datetime) -> str | None:
+    """Load the sample fleet into a store that has never had anything. Returns what to tell, or None."""
+    if (settings.data_dir / MARK).exists():
+        return None
+    told = None
+    if await imports.holds_only(database.read, SAMPLE_HOST):
+        told = await _load(database, bus, now)
+    _mark(settings.data_dir)
+    return told
+
+
+def _mark(data_dir: Path) -> None:
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (data_dir / MARK).touch()
+
+
+async def _load(database: Database, bus: Bus, now: datetime) -> str:
+    async def publish(transaction: WriteTransaction) -> None:
+        await bus.publish(transaction.emitted, transaction.log_heads)
+
+    report = await load_sample(database, now=now, publish=publish)
+    written = report.written
+    if not written["new_tasks"]:
+        return "The sample fleet is there already."
+    return (
+        f"A sample fleet was loaded: {written['new_tasks']} tasks in {written['new_conversations']} conversations,"
+        " all invented."
+    )
