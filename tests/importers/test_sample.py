@@ -1,0 +1,58 @@
+"""The sample fleet goes the way of every transcript."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from db.database import Database, WriteTransaction
+from ingest.sample import NEWEST_AGE, SAMPLE_FOLDER, load_sample, sample_copy
+from tests.importers.test_import import Fetch
+
+NOW = datetime(2027, 8, 9, 10, 11, 12, 345000, tzinfo=UTC)
+
+
+async def publish(_transaction: WriteTransaction) -> None:
+    """Nobody listens."""
+
+
+async def test_the_sample_fleet_shows_what_a_fleet_does(database: Database, fetch: Fetch) -> None:
+    report = await load_sample(database, now=NOW, publish=publish)
+    assert (report.skipped_count, report.waiting, report.unreadable) == (0, [], [])
+    tasks = await fetch("SELECT * FROM tasks ORDER BY created_at")
+    statuses = Counter(task["status"] for task in tasks)
+    assert statuses == {"COMPLETED": 12, "CANCELLED": 3, "FAILED": 1}
+    assert sum(task["parent_task_id"] is not None for task in tasks) == 3
+    assert {task["error_type"] for task in tasks} == {None, "overloaded_error"}
+    assert sum(task["cost_usd"] for task in tasks) > 0
+    assert (await fetch("SELECT count(*) FROM usage_records WHERE cost_usd IS NULL"))[0][0] == 0
+    agents = {row["name"] for row in await fetch("SELECT name FROM agents")}
+    assert agents == {"claude-code", "Explore", "general-purpose"}
+    assert {row["name"] for row in await fetch("SELECT name FROM projects")} == {"orchard-shop", "tide-tables"}
+    assert (await fetch("SELECT count(*) FROM conversations"))[0][0] == 4
+    assert max(task["updated_at"] for task in tasks) <= NOW - NEWEST_AGE
+
+
+async def test_loading_it_twice_changes_nothing(database: Database, fetch: Fetch) -> None:
+    await load_sample(database, now=NOW, publish=publish)
+    counts = "SELECT (SELECT count(*) FROM tasks), (SELECT count(*) FROM log_lines), (SELECT sum(revision) FROM tasks)"
+    before = await fetch(counts)
+    await load_sample(database, now=NOW, publish=publish)
+    assert await fetch(counts) == before
+
+
+def test_a_copy_moves_all_times_by_the_same_span(tmp_path: Path) -> None:
+    sample_copy(tmp_path, NOW)
+    moves: set[object] = set()
+    newest = datetime(2000, 1, 1, tzinfo=UTC)
+    for path in SAMPLE_FOLDER.rglob("*.jsonl"):
+        copy = tmp_path / path.relative_to(SAMPLE_FOLDER)
+        for old, new in zip(path.read_text().splitlines(), copy.read_text().splitlines(), strict=True):
+            before, after = json.loads(old), json.loads(new)
+            if "timestamp" in before:
+                at = datetime.fromisoformat(after.pop("timestamp"))
+                moves.add(at - datetime.fromisoformat(before.pop("timestamp")))
+                newest = max(newest, at)
+            assert before == after
+    assert len(moves) == 1
+    assert newest == NOW - NEWEST_AGE
