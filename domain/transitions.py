@@ -67,9 +67,8 @@ def allowed(before: str, after: str) -> bool:
 def reachable(before: str, after: str) -> bool:
     """Whether steps that are each allowed lead from `before` to `after`; staying counts.
 
-    A source tells what it saw last: between two looks a task may have gone QUEUED → RUNNING → COMPLETED. So reports and
-    importers may walk; who orders a step (cancelling, retrying) asks `allowed`. Nothing leads back to QUEUED, nor out
-    of a final status.
+    An importer tells what it saw last: between two looks a task may have gone QUEUED → RUNNING → COMPLETED, so it may
+    walk. A mutation tells each step and asks `allowed`. Nothing leads back to QUEUED, nor out of a final status.
     """
     seen = {before}
     ahead = [before]

@@ -104,13 +104,15 @@ def _entry(context: Context, call: ReportedCall, tasks: set[UUID], now: datetime
     for name, count in zip(COUNTS, call.tokens, strict=True):
         if not 0 <= count <= MAX_CALL_TOKENS:
             raise InvalidInput(f"{name} is {count}; it must be from 0 to {MAX_CALL_TOKENS}.", (*path, name))
+    # Two people may both count from 1; one person's key is the same through all their credentials.
+    owner = context.viewer.user_id or "local"
     return UsageEntry(
         at=instant(call.at, now, (*path, "at")),
         model=word(call.model, (*path, "model")),
         provider=word(call.provider, (*path, "provider")),
         tokens=Tokens(*call.tokens),
         source=SOURCE,
-        dedup_key=word(call.dedup_key, (*path, "dedupKey")),
+        dedup_key=f"{owner}:{word(call.dedup_key, (*path, 'dedupKey'))}",
         reported_cost_usd=_cost(call.reported_cost_usd, (*path, "reportedCostUsd")),
         task=task,
         owner_id=context.viewer.user_id,

@@ -61,7 +61,10 @@ class CreateConversationSuccess:
 class AddMessageSuccess:
     """See resolvers.conversation_mutations."""
 
-    message: Message = nested(lambda result: result.message, description="The new message.")
+    added_message: Message = nested(
+        lambda result: result.message,
+        description="The new message. Not named `message`, so that it can be selected beside an error's own.",
+    )
     conversation: Conversation = nested(
         lambda result: result.conversation, description="Its conversation as it is now."
     )

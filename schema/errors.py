@@ -82,8 +82,11 @@ class IdempotencyConflict(UserError):
 class InvalidTransition(UserError):
     """See domain.errors."""
 
-    task: Annotated[Task, strawberry.lazy("schema.tasks")] | None = one(
-        task_loaders.by_id, key="task_id", description="The task as it is now."
+    current_task: Annotated[Task, strawberry.lazy("schema.tasks")] | None = one(
+        task_loaders.by_id,
+        key="task_id",
+        description="The task as it is now. Not named `task`, so that it can be selected beside a success's own.",
+    
     )
 
 

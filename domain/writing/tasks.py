@@ -19,7 +19,7 @@ from domain.errors import InvalidInput, InvalidTransition
 from domain.ids import new_id
 from domain.records import Applied, Batch, Ref, TaskRecord
 from domain.text import clean_or_none, title_line
-from domain.transitions import FINAL, reachable, status_of
+from domain.transitions import FINAL, allowed, reachable, status_of
 from domain.usage import TotalsDelta
 from domain.writing.agents import Key, agent_key
 from domain.writing.references import Name, References, name_of, resolve
@@ -237,7 +237,7 @@ def _advance(
         if values["parent_task_id"] == state["id"]:
             values["parent_task_id"] = None
         merge(state, values, ALWAYS)
-        if status is None or reachable(before, status):
+        if status is None or status == before or (allowed if strict else reachable)(before, status):
             state["status"] = status or before
             merge(state, values, OUTCOME)
             _set_times(state, before, values["updated_at"], values["updated_at"])

@@ -10,14 +10,14 @@ from tests.storage.build import START
 
 TASK = "id revision status sourceStatus startedAt endedAt result errorType errorMessage conversation { id }"
 CONVERSATION = "id revision title flowId tags project { id } messages { nodes { text } }"
-ERROR = "... on UserError { code why: message path }"
+ERROR = "... on UserError { code message path }"
 
 SELECTIONS = {
     "reportTask": f"... on ReportTaskSuccess {{ task {{ {TASK} }} }}"
-    " ... on InvalidTransition { taskNow: task { id status } }",
+    " ... on InvalidTransition { currentTask { id status } }",
     "appendTaskLog": "... on AppendTaskLogSuccess { lastSeq task { id revision } }",
     "createConversation": f"... on CreateConversationSuccess {{ conversation {{ {CONVERSATION} }} }}",
-    "addMessage": "... on AddMessageSuccess { message { id role text at task { id } }"
+    "addMessage": "... on AddMessageSuccess { addedMessage { id role text at task { id } }"
     f" conversation {{ {CONVERSATION} }} }}",
     "linkTask": f"... on LinkTaskSuccess {{ task {{ {TASK} }} conversation {{ {CONVERSATION} }} }}",
     "reportUsage": "... on ReportUsageSuccess { writtenCount duplicateCount rejected { code message path } }",

@@ -74,12 +74,12 @@ async def test_a_message_is_added_at_the_end(server: Server) -> None:
     second = await mutate(
         server, "addMessage", conversationId=conversation_id, role="ASSISTANT", text="Yes\x00!", taskId=task_id
     )
-    assert (first["message"]["role"], first["message"]["text"], first["message"]["task"]) == ("USER", "Hello?", None)
-    assert (second["message"]["text"], second["message"]["task"]["id"]) == ("Yes\ufffd!", task_id)
+    assert (first["addedMessage"]["role"], first["addedMessage"]["text"], first["addedMessage"]["task"]) == ("USER", "Hello?", None)
+    assert (second["addedMessage"]["text"], second["addedMessage"]["task"]["id"]) == ("Yes\ufffd!", task_id)
     assert [node["text"] for node in second["conversation"]["messages"]["nodes"]] == ["Hello?", "Yes\ufffd!"]
     assert second["conversation"]["revision"] == first["conversation"]["revision"] + 1
     told = [facts["id"] for kind, facts in await events(server, "conversations") if kind == "MessageAdded"]
-    assert told == [str(parse_id("message", answer["message"]["id"])) for answer in (first, second)]
+    assert told == [str(parse_id("message", answer["addedMessage"]["id"])) for answer in (first, second)]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ async def test_a_bad_message_is_not_added(server: Server, values: dict[str, Any]
 async def test_a_message_may_have_256_kib(server: Server) -> None:
     conversation_id = await new_conversation(server)
     answer = await mutate(server, "addMessage", conversationId=conversation_id, role="TOOL", text="x" * 256 * 1024)
-    assert len(answer["message"]["text"]) == 256 * 1024
+    assert len(answer["addedMessage"]["text"]) == 256 * 1024
 
 
 async def test_a_task_moves_to_a_conversation_and_both_hear_of_it(server: Server) -> None:

@@ -51,15 +51,15 @@ async def test_a_step_that_is_not_allowed_changes_nothing(server: Server, before
     task_id = await new_task(server, status=before)
     answer = await mutate(server, "reportTask", taskId=task_id, status=after, result="late")
     assert (answer["__typename"], answer["code"]) == ("InvalidTransition", "INVALID_TRANSITION")
-    assert before in answer["why"]
-    assert answer["taskNow"] == {"id": task_id, "status": before}
+    assert before in answer["message"]
+    assert answer["currentTask"] == {"id": task_id, "status": before}
     assert len(await events(server, "tasks")) == 1
 
 
 async def test_report_needs_something_to_say(server: Server) -> None:
     answer = await mutate(server, "reportTask", taskId=await new_task(server), status=None, result=None)
     assert answer["code"] == "INVALID_INPUT"
-    assert "status" in answer["why"]
+    assert "status" in answer["message"]
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ async def test_unknown_tasks_are_not_found(server: Server, task_id: str) -> None
     log = await mutate(server, "appendTaskLog", taskId=task_id, lines=[{"text": "hi"}])
     for answer in (report, log):
         assert (answer["__typename"], answer["code"], answer["path"]) == ("NotFound", "NOT_FOUND", ["taskId"])
-        assert len(answer["why"]) < 200
+        assert len(answer["message"]) < 200
 
 
 @pytest.mark.parametrize(

@@ -76,9 +76,12 @@ async def test_steps_of_one_batch_are_walked_in_order(database: Database, fetch:
     assert await _stored(fetch, "t") == row
 
 
-async def test_a_report_may_skip_steps_that_are_allowed_one_by_one(database: Database, fetch: Fetch) -> None:
+async def test_an_importer_may_skip_steps_that_are_allowed_one_by_one(database: Database, fetch: Fetch) -> None:
     await write(database, Batch(tasks=[task("t", status="QUEUED")]))
-    applied, _ = await write(database, Batch(tasks=[task("t", seconds=2, status="COMPLETED")]), strict=True)
+    skip = Batch(tasks=[task("t", seconds=2, status="COMPLETED")])
+    with pytest.raises(InvalidTransition, match="QUEUED, which cannot become COMPLETED"):
+        await write(database, skip, strict=True)
+    applied, _ = await write(database, skip)
     assert applied.changed_tasks == 1
     assert (await _stored(fetch, "t"))["status"] == "COMPLETED"
 
