@@ -83,6 +83,24 @@ async def test_writers_of_the_same_things_do_not_disturb_each_other(database: Da
     assert len(await fetch("SELECT FROM messages")) <= ROUNDS * NAMES
 
 
+async def test_writers_that_share_only_tasks_take_them_in_one_order(database: Database, fetch: Fetch) -> None:
+    async def work(writer: int) -> None:
+        chance = random.Random(writer)
+        for turn in range(ROUNDS):
+            # New names and known ones, in an order of the writer's own. No calls: their locks would part the writers.
+            names = [f"t{n}" for n in chance.sample(range(100), 60)] + [f"t{turn}-{n}" for n in range(40)]
+            chance.shuffle(names)
+            records = [task(name, seconds=turn, title=f"{writer}/{turn}") for name in names]
+            await write(database, Batch(tasks=records))
+
+    await asyncio.wait_for(asyncio.gather(*(work(writer) for writer in range(WRITERS))), 60)
+    for row in await fetch(
+        "SELECT revision, array_agg((facts ->> 'revision')::int ORDER BY seq) AS told"
+        " FROM tasks t JOIN events ON topic = 'tasks' AND facts ->> 'id' = t.id::text GROUP BY t.id"
+    ):
+        assert row["told"] == list(range(1, row["revision"] + 1))
+
+
 async def test_who_comes_second_to_make_the_same_joins_what_the_first_made(database: Database, fetch: Fetch) -> None:
     def batch(seconds: int) -> Batch:
         return Batch(
