@@ -3,25 +3,21 @@
 Every database watches itself: a COMMIT that changed a task without telling it by an event fails.
 """
 
-import asyncio
-import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-import httpx
 import pytest
-import uvicorn
 
-from app import Settings, open_service
-from commands.serve import uvicorn_config
+from app import Settings
 from db import migrate
 from db.database import Database, connect_arguments, open_database
 from local import LocalStores, StoreUrls
-from local.token import LocalToken
 from tests.client import Server
+from tests.filled import fill
+from tests.serving import serving
 
 # Raised at COMMIT, when the events of the transaction are written. The index keeps the look-up from growing.
 WATCH_TASKS = """
@@ -131,16 +127,16 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 async def server(settings: Settings, database_url: str, store_urls: StoreUrls) -> AsyncIterator[Server]:
     """A real server, over HTTP and WebSocket, on a fresh database and channels of its own."""
-    async with open_service(settings, database_url, store_urls.redis_url) as app:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            listener.listen()
-            running = uvicorn.Server(uvicorn_config(app))
-            task = asyncio.create_task(running.serve(sockets=[listener]))  # it listens already: nobody has to wait
-            port = listener.getsockname()[1]
-            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http:
-                yield Server(
-                    port, LocalToken(settings.data_dir).read(), http, app.state.database, app.state.bus, app.state.hub
-                )
-            running.should_exit = True
-            await task
+    async with serving(settings, database_url, store_urls.redis_url) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def filled(
+    tmp_path_factory: pytest.TempPathFactory, make_database: MakeDatabase, migrated: str, store_urls: StoreUrls
+) -> AsyncIterator[Server]:
+    """A server on 50 items of everything (tests.filled), shared by tests that only read."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("filled"), redis_prefix=f"t{uuid.uuid4().hex}")
+    async with make_database(migrated) as url, serving(settings, url, store_urls.redis_url) as running:
+        await fill(running, 50)
+        yield running
