@@ -6,6 +6,7 @@ The caller gives the open database, the clock and the terminal; this module owns
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from datetime import timedelta
@@ -22,6 +23,7 @@ from ingest.claude_code.format import ClaudeCode
 from ingest.formats import NothingToRead
 from ingest.run import Clock, Publish, Report, import_files
 
+logger = logging.getLogger(__name__)
 STOPPED = 130  # what a shell expects of a program that Ctrl-C has ended
 
 
@@ -61,6 +63,11 @@ async def import_claude_code(
     except asyncio.CancelledError:
         print("Stopped. What was read is kept; the same command goes on from here.", file=output)
         return STOPPED
+    except Exception as error:
+        logger.debug("the import stopped", exc_info=True)
+        reason = str(error) or type(error).__name__
+        print(f"The import stopped: {reason}. What was read is kept; start it again to go on.", file=output)
+        return 1
     for line in report_lines(report, clock() - started):
         print(line, file=output)
     for line in await _store_lines(database, host, report):

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
-from domain.writer import apply
-
 from db.database import Database, WriteTransaction
 from db.models.ingest import ImportOffsetRow
 from db.queries import imports
 from domain.ids import new_id
 from domain.records import Applied
+from domain.writer import apply
 from ingest.formats import Format, NotARow, Reader, SourceFile
 from ingest.lines import Chunk, fingerprint, read_chunks
 
@@ -107,6 +106,8 @@ async def import_files(
                 task = _FileImport(database, file, format, host, clock, publish, report, advance, known.get(path))
                 await task.run()
             except OSError as error:
+                if error.filename is None:
+                    raise  # no file's fault: a connection's
                 report.unreadable.append(Skipped(path, 0, error.strerror or str(error)))
 
 

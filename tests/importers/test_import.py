@@ -411,6 +411,25 @@ async def test_a_folder_that_does_not_exist_is_one_line(importer: Importer, tmp_
     assert "no transcript (*.jsonl) in" in text
 
 
+async def test_a_database_that_goes_away_is_one_line(importer: Importer, fetch: Fetch) -> None:
+    write(importer.folder / "s.jsonl", session_rows())
+    write(importer.folder / "t.jsonl", [prompt("q", sessionId="t")])
+    keep = importer.publish
+
+    async def cut(_transaction: WriteTransaction) -> None:
+        await fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'fleetgraph'")
+        await fetch("ALTER TABLE imported_rows RENAME TO gone")
+
+    importer.publish = cut  # type: ignore[assignment, method-assign]
+    code, text = await command(importer, importer.folder)
+    assert (code, text.count("\n")) == (1, 1)
+    assert text.startswith("The import stopped: ")
+    await fetch("ALTER TABLE gone RENAME TO imported_rows")
+    importer.publish = keep  # type: ignore[method-assign]
+    code, text = await command(importer, importer.folder)
+    assert (code, await importer.tasks("external_id")) == (0, [("p",), ("q",)])
+
+
 async def test_without_folders_the_places_of_claude_code_are_read(importer: Importer, tmp_path: Path) -> None:
     code, text = await command(importer, environment={"HOME": str(tmp_path)})
     assert code == 1
