@@ -51,6 +51,11 @@ def ref(name: str) -> Ref:
     return Ref(ORIGIN, name)
 
 
+def task_record(name: str, updated_at: datetime, **values: Any) -> TaskRecord:
+    """What is told of a task of the fleet later."""
+    return TaskRecord(ORIGIN, name, "CLAUDE_CODE", updated_at, updated_at, **values)
+
+
 def fleet(size: int, owners: Sequence[UUID]) -> Batch:
     """The records."""
     batch = Batch()
