@@ -7,6 +7,7 @@ in transaction mode works.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -165,11 +166,19 @@ def connect_arguments(url: str) -> dict[str, Any]:
     return {name: value for name, value in arguments.items() if value is not None}
 
 
+# An escaped NUL, which jsonb refuses, behind an even number of backslashes: behind an odd one it is plain text.
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+def _encode_json(value: Any) -> str:
+    return _NUL.sub(r"\1\\ufffd", orjson.dumps(value).decode())
+
+
 async def _prepare(connection: Any) -> None:
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
-        encoder=lambda value: orjson.dumps(value).decode(),
+        encoder=_encode_json,
         decoder=orjson.loads,
         format="text",
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 
 REPLACEMENT = "\ufffd"
 MAX_LINE_BYTES = 64 * 1024  # a line is sent whole to every watcher
 MAX_TITLE = 300  # characters
+MAX_NAME = 200  # characters: three of them in UTF-8 fit an index entry (2,704 bytes)
 
 # PostgreSQL takes no NUL, UTF-8 no surrogate; both come in transcripts that were cut or hold a program's raw output.
 _UNFIT = re.compile("[\x00\ud800-\udfff]")
@@ -20,6 +22,22 @@ def clean(text: str) -> str:
 def clean_or_none(text: str | None) -> str | None:
     """`clean`, for what may be unknown."""
     return None if text is None else clean(text)
+
+
+def name(text: str) -> str:
+    """What something is found by: clean, and short enough for an index entry.
+
+    A longer one keeps its beginning and ends in a hash of the whole, so that two of them stay two.
+    """
+    fit = clean(text)
+    if len(fit) <= MAX_NAME:
+        return fit
+    return fit[: MAX_NAME - 33] + "…" + sha256(fit.encode()).hexdigest()[:32]
+
+
+def name_or_none(text: str | None) -> str | None:
+    """`name`, for what may be unknown."""
+    return None if text is None else name(text)
 
 
 def title_line(text: str | None) -> str | None:

@@ -22,6 +22,7 @@ from db.queries.usage_writes import Call, StoredCall
 from domain.ids import new_id
 from domain.prices import cost
 from domain.records import Tokens, UsageEntry
+from domain.text import name as fit_name
 from domain.usage_calls import (
     NEAR_MS,
     CallGroup,
@@ -152,7 +153,7 @@ async def plan_usage(
     for row in rows:
         entry = row.entry
         if entry.task is not None:
-            row.task_id = entry.task.id or task_ids.get((entry.task.origin, entry.task.external_id))
+            row.task_id = entry.task.id or task_ids.get((fit_name(entry.task.origin), fit_name(entry.task.external_id)))
         row.host_id = host_ids.get(entry.host) if entry.host else None
         row.project_id = project_ids.get(entry.project_key) if entry.project_key else None
     groups, stored, record_by_key = await _find_calls(transaction, rows)

@@ -19,6 +19,8 @@ from zlib import crc32
 
 from domain.ids import EPOCH, MILLISECOND
 from domain.records import UsageEntry
+from domain.text import clean_or_none, name_or_none
+from domain.text import name as fit_name
 
 NEAR_MS = 2_000
 # Two writers wait for each other only when their calls share a lock: with 256, single reports rarely do, and an
@@ -71,8 +73,17 @@ def milliseconds(at: datetime) -> int:
 def told_row(n: int, entry: UsageEntry) -> ToldRow:
     """Name a row: its fingerprint, the keys of its call, and what rows without keys are compared by."""
     at_ms = milliseconds(entry.at)
-    if entry.at.microsecond % 1000:
-        entry = replace(entry, at=EPOCH + at_ms * MILLISECOND)
+    entry = replace(
+        entry,
+        at=EPOCH + at_ms * MILLISECOND,
+        model=fit_name(entry.model),
+        provider=fit_name(entry.provider),
+        message_id=name_or_none(entry.message_id),
+        request_id=name_or_none(entry.request_id),
+        dedup_key=name_or_none(entry.dedup_key),
+        session_id=name_or_none(entry.session_id),
+        location=clean_or_none(entry.location),
+    )
     ids = (entry.message_id, entry.request_id, entry.dedup_key)
     said = (entry.source, entry.session_id, *ids, at_ms, entry.model, entry.is_sidechain, entry.tokens.values())
     kinds = ("message", "request", "dedup")

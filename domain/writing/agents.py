@@ -13,7 +13,7 @@ from db.queries.writes import agents
 from domain.errors import InvalidInput
 from domain.ids import new_id
 from domain.records import Batch
-from domain.text import clean
+from domain.text import name as fit_name
 from domain.writing.values import instant, merge
 
 TOPIC = "agents"
@@ -74,7 +74,7 @@ def _told(batch: Batch, hosts: Mapping[str, UUID]) -> dict[Key, dict[str, Any]]:
 
 def agent_key(host: str | None, name: str, hosts: Mapping[str, UUID]) -> Key:
     """What an agent is found by."""
-    return (hosts[host] if host else None, clean(name))
+    return (hosts[host] if host else None, fit_name(name))
 
 
 def _new(key: Key, told: Mapping[str, Any], now: datetime) -> dict[str, Any]:

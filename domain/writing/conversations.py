@@ -16,7 +16,8 @@ from db.queries.writes import conversations
 from domain.errors import InvalidInput
 from domain.ids import new_id
 from domain.records import Applied, Batch, ConversationRecord, MessageRecord
-from domain.text import clean, clean_or_none, title_line
+from domain.text import clean_or_none, name_or_none, title_line
+from domain.text import name as fit_name
 from domain.writing.references import Name, References, name_of, resolve
 from domain.writing.values import instant, merge
 
@@ -70,13 +71,13 @@ async def write_messages(
     if not batch.messages:
         return
     targets = [(found.references.require(record.conversation), record) for record in batch.messages]
-    names = {(id_, clean(record.external_id)) for id_, record in targets if record.external_id}
+    names = {(id_, fit_name(record.external_id)) for id_, record in targets if record.external_id}
     known: dict[tuple[UUID, str], UUID] = {}
     if any(id_ not in found.inserted for id_, _ in names):
         known = await conversations.known_messages(transaction, sorted(names))
     rows: list[Sequence[Any]] = []
     for conversation_id, record in targets:
-        name = (conversation_id, clean(record.external_id)) if record.external_id else None
+        name = (conversation_id, fit_name(record.external_id)) if record.external_id else None
         if name in known:
             applied.message_ids.append(known[name])
             continue
@@ -119,9 +120,9 @@ def _told(record: ConversationRecord, hosts: Mapping[str, UUID], projects: Mappi
         "owner_id": record.owner_id,
         "host_id": hosts[record.host] if record.host else None,
         "project_id": projects[record.project_key] if record.project_key else None,
-        "flow_id": clean_or_none(record.flow_id),
-        "session_id": clean_or_none(record.session_id),
-        "tags": list(dict.fromkeys(clean(tag) for tag in record.tags)),
+        "flow_id": name_or_none(record.flow_id),
+        "session_id": name_or_none(record.session_id),
+        "tags": list(dict.fromkeys(fit_name(tag) for tag in record.tags)),
         "created_at": instant(record.created_at),
         "updated_at": instant(record.updated_at),
     }
@@ -150,7 +151,7 @@ def _message(conversation: dict[str, Any], record: MessageRecord, tasks: Referen
         new_id(at),
         conversation["id"],
         conversation["message_seq"],
-        clean_or_none(record.external_id),
+        name_or_none(record.external_id),
         record.role,
         "NOT_COLLECTED" if record.text is None else "FULL",
         at,

@@ -14,7 +14,8 @@ from db.queries.writes import tasks
 from domain.errors import InvalidInput
 from domain.ids import new_id
 from domain.records import Applied, Batch, ToolCallRecord
-from domain.text import clean, clean_or_none, log_text
+from domain.text import clean_or_none, log_text, name_or_none
+from domain.text import name as fit_name
 from domain.writing.references import References
 from domain.writing.values import instant, merge
 
@@ -46,7 +47,7 @@ async def write_tool_calls(
     """Write new tool calls, and what is now known of others. Their tasks are locked and keep their revision."""
     calls: dict[tuple[UUID, str], dict[str, Any]] = {}
     for record in batch.tool_calls:
-        key = (references.require(record.task), clean(record.external_id))
+        key = (references.require(record.task), fit_name(record.external_id))
         merge(calls.setdefault(key, dict.fromkeys(TOLD)), _told(record), TOLD)
     if not calls:
         return
@@ -60,7 +61,7 @@ async def write_tool_calls(
 
 def _told(record: ToolCallRecord) -> dict[str, Any]:
     return {
-        "name": clean_or_none(record.name),
+        "name": name_or_none(record.name),
         "started_at": instant(record.started_at),
         "ended_at": instant(record.ended_at),
         "succeeded": record.succeeded,

@@ -11,13 +11,14 @@ from db.queries.writes import places
 from domain.ids import new_id
 from domain.records import Batch, ProjectRecord
 from domain.text import clean, clean_or_none
+from domain.text import name as fit_name
 
 
 async def host_ids(transaction: Handle, batch: Batch, now: datetime) -> dict[str, UUID]:
     """The id of every host that the batch names."""
     records = (*batch.agents, *batch.conversations, *batch.tasks, *batch.usage)
     given = {name for record in records if (name := getattr(record, "host", None))}
-    clean_names = {name: clean(name) for name in given}
+    clean_names = {name: fit_name(name) for name in given}
     names = sorted(set(clean_names.values()))
     if not names:
         return {}
@@ -32,7 +33,7 @@ async def host_ids(transaction: Handle, batch: Batch, now: datetime) -> dict[str
 async def project_ids(transaction: Handle, batch: Batch, now: datetime) -> dict[str, UUID]:
     """The id of every project that the batch names; a project record gives it its name and repository."""
     given = {record.key for record in batch.projects} | _keys((*batch.conversations, *batch.tasks, *batch.usage))
-    clean_keys = {key: clean(key) for key in given}
+    clean_keys = {key: fit_name(key) for key in given}
     records = {clean_keys[record.key]: record for record in batch.projects}
     keys = sorted(set(clean_keys.values()))
     if not keys:

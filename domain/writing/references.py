@@ -10,7 +10,7 @@ from db.handles import Handle
 from domain.errors import InvalidInput, NotFound
 from domain.ids import show_id
 from domain.records import Ref
-from domain.text import clean
+from domain.text import name as fit_name
 
 Name = tuple[str, str]
 Find = Callable[[Handle, Sequence[Name], Sequence[UUID]], Awaitable[tuple[dict[Name, UUID], set[UUID]]]]
@@ -18,7 +18,7 @@ Find = Callable[[Handle, Sequence[Name], Sequence[UUID]], Awaitable[tuple[dict[N
 
 def name_of(origin: str, external_id: str) -> Name:
     """A source's name for something, as it is stored."""
-    return clean(origin), clean(external_id)
+    return fit_name(origin), fit_name(external_id)
 
 
 @dataclass(slots=True)

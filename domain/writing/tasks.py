@@ -18,7 +18,7 @@ from db.queries.writes import tasks
 from domain.errors import InvalidInput, InvalidTransition
 from domain.ids import new_id
 from domain.records import Applied, Batch, Ref, TaskRecord
-from domain.text import clean_or_none, title_line
+from domain.text import clean_or_none, name_or_none, title_line
 from domain.transitions import FINAL, allowed, reachable, status_of
 from domain.usage import TotalsDelta
 from domain.writing.agents import Key, agent_key
@@ -174,19 +174,19 @@ def _told(record: TaskRecord, told: Told) -> dict[str, Any]:
     names = told.names
     agent = names.agents[agent_key(record.host, record.agent_name, names.hosts)] if record.agent_name else None
     return {
-        "source_status": clean_or_none(record.source_status),
+        "source_status": name_or_none(record.source_status),
         "title": title_line(record.title),
-        "error_type": clean_or_none(record.error_type),
+        "error_type": name_or_none(record.error_type),
         "owner_id": record.owner_id,
         "host_id": names.hosts[record.host] if record.host else None,
         "project_id": names.projects[record.project_key] if record.project_key else None,
         "agent_id": agent[0] if agent else None,
         "conversation_id": names.conversations.find(record.conversation),
         "parent_task_id": told.references.find(record.parent),
-        "session_id": clean_or_none(record.session_id),
-        "flow_id": clean_or_none(record.flow_id),
-        "git_branch": clean_or_none(record.git_branch),
-        "model": clean_or_none(record.model),
+        "session_id": name_or_none(record.session_id),
+        "flow_id": name_or_none(record.flow_id),
+        "git_branch": name_or_none(record.git_branch),
+        "model": name_or_none(record.model),
         "created_at": instant(record.created_at),
         "started_at": instant(record.started_at),
         "ended_at": instant(record.ended_at),

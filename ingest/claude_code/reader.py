@@ -133,6 +133,10 @@ class Reader:
 
     def take_batch(self) -> Batch:
         """The records of what was read since the last call."""
+        # A message may be the first that is heard of its session: a prompt typed before the first turn.
+        for message in self._writer.batch.messages:
+            session_id = message.conversation.external_id
+            self._writer.conversation(session_id, self.progress.sessions[session_id])
         return self._writer.take()
 
     def _user(self, row: Row, thread: Thread, session: Session, at: datetime) -> None:

@@ -16,6 +16,9 @@ SYNTHETIC_MODEL = "<synthetic>"
 # Fixtures and very old rows name no model. Their tokens count; their price is not known.
 UNKNOWN_MODEL = "unknown"
 PROVIDER = "anthropic"
+# No call is as large or as dear: what says more is a broken row, and must not spoil every sum that it is in.
+MOST_TOKENS = 100_000_000
+MOST_USD = 10_000
 
 _COUNTED = frozenset(
     {
@@ -55,7 +58,7 @@ def usage_entry(
         request_id=optional_text(row.get("requestId")),
         session_id=session_id,
         is_sidechain=row.get("isSidechain") is True,
-        reported_cost_usd=Decimal(str(cost)) if _is_number(cost) else None,
+        reported_cost_usd=Decimal(str(cost)) if _is_number(cost) and 0 <= cost <= MOST_USD else None,
         task=task,
         host=host,
         project_key=project_key,
@@ -96,7 +99,7 @@ def tokens_of(usage: dict[str, Any]) -> Tokens:
 
 
 def _count(value: Any) -> int:
-    return int(value) if _is_number(value) and 0 <= value < 2**53 else 0
+    return int(value) if _is_number(value) and 0 <= value <= MOST_TOKENS else 0
 
 
 def _is_number(value: Any) -> bool:
