@@ -14,6 +14,7 @@ from db.pages import PageRequest
 from db.queries import tasks as queries
 from db.queries.tasks import ALL_LINES, LogSelection, TaskSelection
 from domain.ids import parse_id
+from domain.text import clean
 from loaders.tasks import LogPageRequest
 from resolvers import tasks
 from resolvers.pages import DEFAULT_PAGE, MAX_LOG_PAGE, page_request
@@ -128,7 +129,7 @@ def ids(kind: str, texts: Sequence[str]) -> tuple[UUID, ...]:
 
 def words(values: Sequence[Any]) -> tuple[str, ...]:
     """Enum members or strings as text."""
-    return tuple(str(value.value) if isinstance(value, Enum) else str(value) for value in values)
+    return tuple(str(value.value) if isinstance(value, Enum) else clean(str(value)) for value in values)
 
 
 def to_filter(chosen: TaskFilter | None) -> tasks.TaskFilter:
@@ -145,7 +146,7 @@ def to_filter(chosen: TaskFilter | None) -> tasks.TaskFilter:
         elif name == "created_at":
             created_at = to_range(value)
         elif name == "flow_id":
-            values[name] = str(value)
+            values[name] = clean(str(value))
         else:
             values[name] = words(value)
     return tasks.TaskFilter(TaskSelection(**values), created_at)
@@ -175,7 +176,7 @@ def to_lines(chosen: LogFilter | None) -> LogSelection:
     return LogSelection(
         level=words(chosen.level or ()) if given(chosen.level) else None,
         stream=words(chosen.stream or ()) if given(chosen.stream) else None,
-        search=chosen.search if given(chosen.search) else None,
+        search=clean(chosen.search) if chosen.search else None,
     )
 
 
