@@ -23,6 +23,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
+from starlette.types import Receive, Scope, Send
 
 from db.database import Database, open_database
 from db.models.events import EventRow, TopicRow
@@ -30,8 +31,10 @@ from db.queries import events
 from execution.http import GraphQLEndpoint
 from execution.operations import Operations
 from execution.websocket import websocket_endpoint
-from explorer import Explorer
+from explorer import Explorer, TicketExchange
 from explorer.build import default_dist
+from explorer.ticket import PATH as TICKET_PATH
+from local.ticket import Tickets
 from local.token import LocalToken
 from pubsub.bus import Bus
 from pubsub.hub import Hub
@@ -181,10 +184,14 @@ def create_app(
     explorer = Explorer(
         dist=default_dist(settings.data_dir), operations=ROOT / "graphql" / "operations", cdn=settings.explorer_cdn
     )
+    tickets = Tickets(settings.data_dir)
     local_viewer = Viewer("local", frozenset(SCOPES))
 
     def authenticate(presented: str | None) -> Viewer | None:
         return local_viewer if presented is not None and token.matches(presented) else None
+
+    def redeem(ticket: str) -> str | None:
+        return (token.read() or None) if tickets.redeem(ticket, clock()) else None
 
     def make_context(viewer: Viewer) -> Context:
         return Context(viewer, database, bus, hub, clock, VERSION)
@@ -210,11 +217,12 @@ def create_app(
             WebSocketRoute("/graphql", socket_endpoint),
             Route("/health", health),
             Route("/api/health", health),
+            TicketExchange(redeem, clock).route(),
             *explorer.routes(),
         ],
         middleware=[
             Middleware(
-                CORSMiddleware,
+                _Cors,
                 allow_origins=settings.cors_origins,
                 allow_methods=["POST"],
                 allow_headers=["Authorization", "Content-Type", "X-API-Key"],
@@ -224,6 +232,17 @@ def create_app(
     )
     app.state.database, app.state.bus, app.state.hub = database, bus, hub
     return app
+
+
+class _Cors(CORSMiddleware):
+    """CORS for everything but tickets, which no page of another origin may hand in."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass tickets by."""
+        if scope.get("path") == TICKET_PATH:
+            await self.app(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def main(arguments: list[str] | None = None) -> int:

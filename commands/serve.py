@@ -20,6 +20,7 @@ from commands.stores import open_stores
 from db import migrate
 from explorer.build import default_dist, start
 from local import DataFolder, LocalStoreError, StoreUrls
+from local.ticket import Tickets
 from local.token import NAME
 
 if TYPE_CHECKING:
@@ -50,14 +51,15 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
         with open_stores(settings) as (urls, folder):
             try:
                 with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    return runner.run(_serve(settings, urls, folder, listener, _url(host, port)))
+                    return runner.run(_serve(settings, urls, folder, listener, address(host, port)))
             except KeyboardInterrupt:  # uvicorn has drained and raises the signal again
                 return 0
     finally:
         listener.close()
 
 
-def _url(host: str, port: int) -> str:
+def address(host: str, port: int) -> str:
+    """Where a person on this machine reaches a server on this host and port."""
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"http://{shown}:{port}"
 
@@ -99,13 +101,24 @@ def uvicorn_config(app: Any) -> uvicorn.Config:
     )
 
 
-def welcome(version: str, url: str, token: Path, sample: str | None) -> str:
-    """What a person needs to know to begin."""
+def link(url: str, ticket: str) -> str:
+    """The address that opens the explorer signed in: browsers keep what follows the # to themselves."""
+    return f"{url}/graphql#ticket={ticket}"
+
+
+def welcome(version: str, url: str, token: Path, sample: str | None, ticket: str | None) -> str:
+    """What a person needs to know to begin. Without a ticket, where its output may be a log, no link is in it."""
     called = program()
+    explorer = [
+        f"  explorer  {link(url, ticket) if ticket else url + '/graphql'}",
+        f"            signed in, once, within a minute (another such link: `{called} token --link`)"
+        if ticket
+        else f"            (`{called} token --link` prints a link that opens it signed in)",
+    ]
     lines = [
         f"Fleetgraph {version} is up.",
-        f"  explorer  {url}/graphql",
-        f"  token     in {token} (the explorer asks for it; `{called} token` prints it)",
+        *explorer,
+        f"  token     in {token} (`{called} token` prints it)",
     ]
     if sample is not None:
         lines += [
@@ -129,7 +142,8 @@ async def _serve(
         server = uvicorn.Server(uvicorn_config(app))
         if folder is not None:
             folder.announce(url)
-        print(welcome(VERSION, url, settings.data_dir / NAME, sample), flush=True)
+        ticket = Tickets(settings.data_dir).make(now()) if sys.stdout.isatty() else None
+        print(welcome(VERSION, url, settings.data_dir / NAME, sample, ticket), flush=True)
         try:
             await server.serve(sockets=[listener])
         finally:

@@ -4,5 +4,6 @@ Owns the page, its files and their security policy, and the build. Must not know
 """
 
 from explorer.page import Explorer
+from explorer.ticket import TicketExchange
 
-__all__ = ["Explorer"]
+__all__ = ["Explorer", "TicketExchange"]

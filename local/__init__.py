@@ -5,7 +5,15 @@ imports nothing of ours: it hands out two URLs and knows nothing of who uses the
 """
 
 from local.errors import AlreadyRunning, LocalStoreError
-from local.folder import DataFolder
+from local.folder import DataFolder, announced_url
 from local.stores import LocalStores, StoreUrls, running_stores
 
-__all__ = ["AlreadyRunning", "DataFolder", "LocalStoreError", "LocalStores", "StoreUrls", "running_stores"]
+__all__ = [
+    "AlreadyRunning",
+    "DataFolder",
+    "LocalStoreError",
+    "LocalStores",
+    "StoreUrls",
+    "announced_url",
+    "running_stores",
+]

@@ -78,6 +78,17 @@ def is_held(path: Path) -> bool:
         os.close(lock)
 
 
+def announced_url(path: Path) -> str | None:
+    """Where the process that works in this data folder answers; None when there is none, or it is not up yet."""
+    if not is_held(path):
+        return None
+    try:
+        url = json.loads((path / LOCK_NAME).read_text()).get("url")
+    except (OSError, ValueError):
+        return None
+    return url if isinstance(url, str) else None
+
+
 def _try_lock(lock: int, kind: int) -> bool:
     try:
         fcntl.flock(lock, kind | fcntl.LOCK_NB)

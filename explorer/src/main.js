@@ -1,11 +1,12 @@
 // The page: sign-in first, then GraphiQL with our fetcher, our saved operations and a way to sign out.
+import { exchange, takeTicket, ticketOfAddress } from "./ticket.js";
 import "fleetgraph/workers";
 import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { createElement as h, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { createFetcher } from "./fetcher.js";
 import { OPERATIONS_PLUGIN } from "./operations.js";
-import { currentToken, forgetToken } from "./session.js";
+import { currentToken, forgetToken, keepToken } from "./session.js";
 import { SignIn } from "./signin.js";
 
 const FIRST_QUERY = `# The newest tasks of your fleet. Run: Ctrl-Enter.
@@ -53,6 +54,7 @@ function Explorer({ onSignOut, onRefused }) {
 }
 
 function Page() {
+  const [ticket, setTicket] = useState(ticketOfAddress);
   const [signedIn, setSignedIn] = useState(() => currentToken() !== null);
   const [notice, setNotice] = useState(null);
   const leave = (sentence) => {
@@ -60,6 +62,22 @@ function Page() {
     setNotice(sentence);
     setSignedIn(false);
   };
+  useEffect(() => {
+    // A link that is opened in this very tab changes the fragment and loads nothing.
+    const onHashChange = () => setTicket((present) => takeTicket() ?? present);
+    addEventListener("hashchange", onHashChange);
+    return () => removeEventListener("hashchange", onHashChange);
+  }, []);
+  useEffect(() => {
+    if (ticket === null) return;
+    exchange(ticket).then(({ token, sentence }) => {
+      if (token) keepToken(token);
+      setNotice(sentence ?? null);
+      setSignedIn(currentToken() !== null);
+      setTicket(null);
+    });
+  }, [ticket]);
+  if (ticket !== null) return h("main", { className: "panel" }, h("p", { role: "status" }, "Signing in…"));
   if (!signedIn) return h(SignIn, { notice, onSignedIn: () => setSignedIn(true) });
   return h(Explorer, {
     onSignOut: () => leave(null),

@@ -34,7 +34,9 @@ export function SignIn({ notice, onSignedIn }) {
       h("code", null, "token"),
       " in the data folder, which ",
       h("code", null, "make run"),
-      " names.",
+      " names. ",
+      h("code", null, "fleetgraph token --link"),
+      " prints a link that signs you in.",
     ),
     h(
       "form",
