@@ -14,7 +14,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """A task or conversation, by the source's name for it, or by our id when the caller already has it."""
+    """A task, conversation or run, by the source's name for it, or by our id when the caller already has it."""
 
     origin: str = ""
     external_id: str = ""
@@ -39,6 +39,7 @@ class AgentRecord:
     type: str = "CUSTOM"
     status: str | None = None
     last_seen_at: datetime | None = None
+    is_controllable: bool | None = None
 
 
 @dataclass(slots=True)
@@ -56,6 +57,49 @@ class ConversationRecord:
     session_id: str | None = None
     flow_id: str | None = None
     tags: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class StoryRecord:
+    """A story of a run; `key` is unique within it. `depends_on`: keys of the same run, all of them; None: not known."""
+
+    key: str
+    title: str | None = None
+    description: str | None = None
+    notes: str | None = None
+    priority: int | None = None
+    status: str | None = None
+    source_status: str | None = None
+    complexity: str | None = None
+    depends_on: tuple[str, ...] | None = None
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """A run of a loop over stories. Of two records the one with the later `updated_at` says how the run stands.
+
+    `reported_cost_usd` is what the source says; what its model calls cost is summed from usage entries. `metrics` is
+    what the source counted beside that, as JSON: cache, parallel.
+    """
+
+    origin: str
+    external_id: str
+    status: str
+    created_at: datetime
+    updated_at: datetime
+    source_status: str | None = None
+    title: str | None = None
+    git_branch: str | None = None
+    host: str | None = None
+    project_key: str | None = None
+    owner_id: UUID | None = None
+    current_story: str | None = None
+    elapsed_ms: int | None = None
+    reported_cost_usd: Decimal | None = None
+    metrics: dict[str, Any] | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    stories: list[StoryRecord] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -79,6 +123,8 @@ class TaskRecord:
     owner_id: UUID | None = None
     agent_name: str | None = None
     conversation: Ref | None = None
+    run: Ref | None = None
+    story: str | None = None  # its key, in that run
     parent: Ref | None = None
     session_id: str | None = None
     flow_id: str | None = None
@@ -86,6 +132,11 @@ class TaskRecord:
     model: str | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    # By our ids, for a caller that has the rows; they must exist.
+    agent_id: UUID | None = None
+    host_id: UUID | None = None
+    project_id: UUID | None = None
+    retry_of_id: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -176,6 +227,7 @@ class Batch:
     projects: list[ProjectRecord] = field(default_factory=list)
     agents: list[AgentRecord] = field(default_factory=list)
     conversations: list[ConversationRecord] = field(default_factory=list)
+    runs: list[RunRecord] = field(default_factory=list)
     tasks: list[TaskRecord] = field(default_factory=list)
     messages: list[MessageRecord] = field(default_factory=list)
     logs: list[LogRecord] = field(default_factory=list)
@@ -189,6 +241,7 @@ class Batch:
                 self.projects,
                 self.agents,
                 self.conversations,
+                self.runs,
                 self.tasks,
                 self.messages,
                 self.logs,
@@ -204,10 +257,14 @@ class Applied:
 
     task_ids: dict[tuple[str, str], UUID] = field(default_factory=dict)
     conversation_ids: dict[tuple[str, str], UUID] = field(default_factory=dict)
+    run_ids: dict[tuple[str, str], UUID] = field(default_factory=dict)
     message_ids: list[UUID] = field(default_factory=list)  # one per message of the batch, in its order
     new_tasks: int = 0
     changed_tasks: int = 0
     new_conversations: int = 0
+    new_runs: int = 0
+    changed_runs: int = 0
+    new_stories: int = 0
     new_messages: int = 0
     new_log_lines: int = 0
     new_tool_calls: int = 0

@@ -14,6 +14,30 @@ NEXT: dict[str, frozenset[str]] = {
     "CANCELLED": frozenset(),
 }
 FINAL = frozenset(status for status, following in NEXT.items() if not following)
+# What a person may ask to have done again. What is COMPLETED did what was asked: more of it is a new task.
+RETRYABLE = frozenset({"FAILED", "CANCELLED"})
+
+# Commands to agents. Nothing is DONE that the agent's side has not taken first.
+COMMAND_NEXT: dict[str, frozenset[str]] = {
+    "REQUESTED": frozenset({"ACKNOWLEDGED", "REFUSED", "TIMED_OUT"}),
+    "ACKNOWLEDGED": frozenset({"DONE", "REFUSED", "TIMED_OUT"}),
+    "DONE": frozenset(),
+    "REFUSED": frozenset(),
+    "TIMED_OUT": frozenset(),
+}
+OPEN_COMMANDS = tuple(status for status, following in COMMAND_NEXT.items() if following)
+# What a task's new status says of the open commands that ask for it: reporting the status acknowledges the command.
+# A cancellation that came too late was not carried out; neither is a start when the task was cancelled before.
+SETTLES: dict[tuple[str, str], str] = {
+    ("START_TASK", "RUNNING"): "DONE",
+    ("START_TASK", "WAITING_INPUT"): "DONE",
+    ("START_TASK", "COMPLETED"): "DONE",
+    ("START_TASK", "FAILED"): "DONE",
+    ("START_TASK", "CANCELLED"): "REFUSED",
+    ("CANCEL_TASK", "CANCELLED"): "DONE",
+    ("CANCEL_TASK", "COMPLETED"): "REFUSED",
+    ("CANCEL_TASK", "FAILED"): "REFUSED",
+}
 
 # The words of Claude Code, claude-loop, the engine, OpenTelemetry, CI systems; compared in lower case, `-` as `_`.
 STATUS_WORDS: dict[str, str] = {
@@ -62,6 +86,11 @@ STATUS_WORDS: dict[str, str] = {
 def allowed(before: str, after: str) -> bool:
     """Whether `after` may follow `before` in one step. Staying is no step."""
     return after in NEXT[before]
+
+
+def command_allowed(before: str, after: str) -> bool:
+    """Whether a command's status may become `after` in one step. Staying is no step."""
+    return after in COMMAND_NEXT[before]
 
 
 def reachable(before: str, after: str) -> bool:

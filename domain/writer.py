@@ -5,10 +5,11 @@ publishes nothing: the caller does both.
 
 Locks. Every writer takes them in this order, and within a step in the order of names or ids, so that none can deadlock
 with another: names of hosts, projects, agents, conversations (inserts); rows of agents, of conversations (NO KEY
-UPDATE); names of tasks (inserts); model calls (domain.usage); rows of tasks, all that records or calls touch, by one
-sorted statement; heads of topics (the emit statement). Calls come before tasks because only they tell which other
-tasks they move from; sums are added, so the order of writers does not matter to them. Rows that merely point to a
-task or conversation take KEY SHARE there, which none of these locks excludes.
+UPDATE); names of runs (inserts), rows of runs, which guard their stories; names of tasks (inserts); model calls (domain.usage); rows of tasks, all that records or calls touch, by one
+sorted statement; open commands about tasks whose status changed; heads of topics (the emit statement). Calls come
+before tasks because only they tell which other tasks they move from; sums are added, so the order of writers does not
+matter to them. Rows that merely point to a task or conversation take KEY SHARE there, which none of these locks
+excludes.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from uuid import UUID
 from db.database import WriteTransaction
 from domain.records import Applied, Batch
 from domain.usage import UsageOutcome, apply_usage
-from domain.writing import agents, conversations, details, places, tasks
+from domain.writing import agents, conversations, details, places, runs, tasks
 from domain.writing.references import References
 from domain.writing.values import instant
 
@@ -39,7 +40,8 @@ async def apply(transaction: WriteTransaction, batch: Batch, *, now: datetime, s
     projects = await places.project_ids(transaction, batch, now)
     known_agents = await agents.write_agents(transaction, batch, hosts, now)
     found = await conversations.lock_conversations(transaction, batch, hosts, projects)
-    names = tasks.Names(hosts, projects, known_agents, found.references)
+    known_runs = await runs.write_runs(transaction, batch, hosts, projects, applied)
+    names = tasks.Names(hosts, projects, known_agents, found.references, known_runs)
     told = await tasks.insert_tasks(transaction, batch, names)
     references = told.references
     outcome = await _apply_usage(transaction, batch, references, hosts, projects, now)
@@ -50,6 +52,7 @@ async def apply(transaction: WriteTransaction, batch: Batch, *, now: datetime, s
         _used_at(batch, references, outcome),
         applied,
         also_lock={references.require(record.task) for record in batch.tool_calls},
+        now=now,
         strict=strict,
     )
     await details.write_tool_calls(transaction, batch, references, applied, now)

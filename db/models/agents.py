@@ -46,6 +46,7 @@ agent_commands = Table(
     instant("ended_at", nullable=True),
     Index(None, "task_id", "requested_at"),
     Index(None, "agent_id", "requested_at"),
+    Index("ix_agent_commands_open", "requested_at", postgresql_where=text("status IN ('REQUESTED', 'ACKNOWLEDGED')")),
 )
 
 
@@ -62,3 +63,18 @@ class AgentRow(Row):
     is_controllable: bool
     created_at: datetime
     updated_at: datetime
+
+
+class CommandRow(Row):
+    """A row of `agent_commands`."""
+
+    id: UUID
+    kind: str
+    status: str
+    agent_id: UUID | None
+    task_id: UUID | None
+    requested_by_id: UUID | None
+    reason: str | None
+    requested_at: datetime
+    acknowledged_at: datetime | None
+    ended_at: datetime | None

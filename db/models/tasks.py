@@ -5,7 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, PrimaryKeyConstraint, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    text,
+)
 
 from db.models.base import (
     CONTENT_ACCESS,
@@ -83,7 +95,18 @@ tasks = Table(
     Index(None, "session_id"),
     Index(None, "story_id"),
     Index(None, "retry_of_id"),
+    Index("ix_tasks_stuck", "created_at", "id", postgresql_where=text("stuck_since IS NOT NULL")),
+    # Three letters of any place in a title or prompt lead to its task: `TaskFilter.search`.
+    Index(
+        "ix_tasks_search",
+        "title",
+        "input",
+        postgresql_using="gin",
+        postgresql_ops={"title": "gin_trgm_ops", "input": "gin_trgm_ops"},
+    ),
 )
+# What the index is made with, also where tables are made from the models; its migration is 0003.
+event.listen(metadata, "before_create", DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
 
 # Unique by (task, seq), the order of its log; no key to tasks, so that appending takes no lock there and the table
 # can be partitioned by range of task later. A task's rows go with it through domain's delete.

@@ -18,7 +18,8 @@ from domain.writing.values import instant, merge
 
 TOPIC = "agents"
 UNSPECIFIC = "CUSTOM"  # what a record says that does not know the type: it replaces no other
-TOLD = ("type", "status", "last_seen_at")
+TOLD = ("type", "status", "last_seen_at", "is_controllable")
+SHOWN = ("type", "status", "is_controllable")
 
 Key = tuple[UUID | None, str]
 
@@ -67,6 +68,7 @@ def _told(batch: Batch, hosts: Mapping[str, UUID]) -> dict[Key, dict[str, Any]]:
             "type": None if record.type == UNSPECIFIC else record.type,
             "status": record.status,
             "last_seen_at": instant(record.last_seen_at),
+            "is_controllable": record.is_controllable,
         }
         merge(told.setdefault(agent_key(record.host, record.name, hosts), dict.fromkeys(TOLD)), said, TOLD)
     return told
@@ -86,7 +88,7 @@ def _new(key: Key, told: Mapping[str, Any], now: datetime) -> dict[str, Any]:
         "type": told["type"] or UNSPECIFIC,
         "status": told["status"] or "OFFLINE",
         "last_seen_at": told["last_seen_at"],
-        "is_controllable": False,
+        "is_controllable": told["is_controllable"] or False,
         "created_at": now,
         "updated_at": now,
     }
@@ -101,7 +103,7 @@ def _advance(state: dict[str, Any], told: Mapping[str, Any], now: datetime) -> b
     merge(state, told, TOLD)
     if state == before:
         return None
-    shows = any(state[name] != before[name] for name in ("type", "status")) or _minute(state) != _minute(before)
+    shows = any(state[name] != before[name] for name in SHOWN) or _minute(state) != _minute(before)
     if shows:
         state["revision"] += 1
         state["updated_at"] = now

@@ -21,8 +21,10 @@ from domain.records import Applied, Batch, Ref, TaskRecord
 from domain.text import clean_or_none, name_or_none, title_line
 from domain.transitions import FINAL, allowed, reachable, status_of
 from domain.usage import TotalsDelta
+from domain.writing import commands
 from domain.writing.agents import Key, agent_key
 from domain.writing.references import Name, References, name_of, resolve
+from domain.writing.runs import Runs
 from domain.writing.values import instant, merge
 
 TOPIC = "tasks"
@@ -55,6 +57,7 @@ class Names:
     projects: Mapping[str, UUID]
     agents: Mapping[Key, tuple[UUID, str]]
     conversations: References
+    runs: Runs
 
 
 @dataclass(slots=True)
@@ -95,6 +98,7 @@ async def write_tasks(
     applied: Applied,
     *,
     also_lock: set[UUID],
+    now: datetime,
     strict: bool,
 ) -> None:
     """Lock every task that the batch may change, in one order for all writers, and write those that changed."""
@@ -103,6 +107,7 @@ async def write_tasks(
     locked = await _lock(transaction, names.keys() | deltas.keys() | also_lock)
     agent_types = dict(told.names.agents.values())
     changed: list[dict[str, Any]] = []
+    stepped: dict[UUID, str] = {}
     for id_ in [*names, *(id_ for id_ in deltas if id_ not in names)]:
         before = locked.get(id_)
         if before is None:
@@ -119,14 +124,29 @@ async def write_tasks(
         if id_ not in told.inserted:
             state["revision"] += 1
             applied.changed_tasks += 1
+        if state["status"] != before["status"]:
+            stepped[id_] = state["status"]
         state["agent_type"] = agent_types.get(state["agent_id"], state["agent_type"])
         if state != before or id_ in deltas:
             changed.append({**state, **_totals(deltas.get(id_))})
         emit_change(transaction, None if id_ in told.inserted else before, state)
     if changed:
         await tasks.write(transaction, changed)
+    await commands.settle(transaction, stepped, now)
     applied.new_tasks += len(told.inserted)
     applied.task_ids |= by_name
+
+
+async def rewrite(
+    transaction: WriteTransaction, changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]
+) -> None:
+    """Write locked tasks that something else than a record changed, each from before to after: revision and event."""
+    written = [{**after, "revision": before["revision"] + 1} for before, after in changes]
+    if not written:
+        return
+    await tasks.write(transaction, [{**after, **_totals(None)} for after in written])
+    for (before, _), after in zip(changes, written, strict=True):
+        emit_change(transaction, before, after)
 
 
 def emit_change(
@@ -178,11 +198,14 @@ def _told(record: TaskRecord, told: Told) -> dict[str, Any]:
         "title": title_line(record.title),
         "error_type": name_or_none(record.error_type),
         "owner_id": record.owner_id,
-        "host_id": names.hosts[record.host] if record.host else None,
-        "project_id": names.projects[record.project_key] if record.project_key else None,
-        "agent_id": agent[0] if agent else None,
+        "host_id": names.hosts[record.host] if record.host else record.host_id,
+        "project_id": names.projects[record.project_key] if record.project_key else record.project_id,
+        "agent_id": agent[0] if agent else record.agent_id,
         "conversation_id": names.conversations.find(record.conversation),
+        "run_id": names.runs.references.find(record.run),
+        "story_id": names.runs.story(record.run, record.story),
         "parent_task_id": told.references.find(record.parent),
+        "retry_of_id": record.retry_of_id,
         "session_id": name_or_none(record.session_id),
         "flow_id": name_or_none(record.flow_id),
         "git_branch": name_or_none(record.git_branch),
@@ -253,6 +276,7 @@ def _set_times(state: dict[str, Any], before: str | None, started: datetime, end
     status = state["status"]
     if status == before:
         return
+    state.update(dict.fromkeys(tasks.MARKS))  # what moves is not stuck
     if status == "RUNNING" and state["started_at"] is None:
         state["started_at"] = started
     if status in FINAL and state["ended_at"] is None:

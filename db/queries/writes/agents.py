@@ -25,13 +25,13 @@ LOCK = raw_statement(
     AgentRow,
 )
 INSERT = insert_new(agents, INSERTED, skip_known=True)
-UPDATED = ("id", "revision", "type", "status", "last_seen_at", "updated_at")
+UPDATED = ("id", "revision", "type", "status", "last_seen_at", "is_controllable", "updated_at")
 UPDATE = raw_statement(
     """
 UPDATE agents a SET revision = given.revision, type = given.type, status = given.status,
-       last_seen_at = given.last_seen_at, updated_at = given.updated_at
-FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::timestamptz[])
-     AS given(id, revision, type, status, last_seen_at, updated_at)
+       last_seen_at = given.last_seen_at, is_controllable = given.is_controllable, updated_at = given.updated_at
+FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::timestamptz[], $6::bool[], $7::timestamptz[])
+     AS given(id, revision, type, status, last_seen_at, is_controllable, updated_at)
 WHERE a.id = given.id
 """,
     Row,

@@ -27,7 +27,10 @@ TOLD = (
     "project_id",
     "agent_id",
     "conversation_id",
+    "run_id",
+    "story_id",
     "parent_task_id",
+    "retry_of_id",
     "session_id",
     "flow_id",
     "git_branch",
@@ -42,7 +45,8 @@ TOLD = (
 )
 INSERTED = ("id", "origin", "external_id", "source", *TOLD)
 TOTALS = (*TOKEN_COUNTS, "call_count", "cost_usd", "unpriced_call_count")
-UPDATED = ("id", "revision", *TOLD, *TOTALS)
+MARKS = ("stuck_since", "stuck_reason")  # a sweeper's, not a source's
+UPDATED = ("id", "revision", *TOLD, *MARKS, *TOTALS)
 WIDE = ("input", "result", "error_message")
 
 BY_NAME = raw_statement(
@@ -69,7 +73,7 @@ UPDATE = compile_statement(
     .values(
         {
             "revision": _given.c.revision,
-            **{name: _given.c[name] for name in TOLD},
+            **{name: _given.c[name] for name in (*TOLD, *MARKS)},
             **{name: tasks.c[name] + _given.c[name] for name in TOTALS},
         }
     )
