@@ -27,6 +27,8 @@ MAX_LOG_PAGE = 1_000  # a log is read in longer pieces, and a line is a tenth of
 MAX_COUNT = 1_000_000  # index entries that a count may read: about 100 ms
 MAX_CURSOR = 4_096  # characters; ours have under 120, or hold an agent's name: 2,700 bytes by the index over it
 
+LARGEST_SUM = 10**9  # of NUMERIC(18,9)
+
 PAGE_MARK = "p1"
 EVENT_MARK = "e1"
 
@@ -35,11 +37,14 @@ def _instant(value: str) -> datetime:
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is None:
         raise ValueError("no timezone")
-    return moment
+    return moment.astimezone(UTC)
 
 
 def _money(value: object) -> Decimal:
-    return Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(Decimal("1.000000000"))
+    amount = Decimal(repr(value) if isinstance(value, float) else str(value)).quantize(Decimal("1.000000000"))
+    if not -LARGEST_SUM < amount < LARGEST_SUM:
+        raise ValueError("no sum that PostgreSQL takes")
+    return amount
 
 
 def _number(value: object) -> int:
@@ -108,7 +113,7 @@ def decode_cursor(order: Order, text: str, argument: str) -> tuple[Any, ...]:
         raise invalid_cursor(argument, "it belongs to another list, or to another order of this one")
     try:
         return tuple(READERS[name](value) for name, value in zip(order.columns, rest[1:], strict=True))
-    except (ValueError, TypeError, AttributeError, InvalidOperation):
+    except (ValueError, TypeError, AttributeError, OverflowError, InvalidOperation):
         raise invalid_cursor(argument, "it was not made by this server, or was cut") from None
 
 

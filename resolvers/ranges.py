@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from domain.errors import InvalidInput
+from resolvers.inputs import shown
 
 MAX_LAST_MS = 100 * 366 * 24 * 3600 * 1000  # a century: more is a mistake of units
 
@@ -54,11 +55,12 @@ def resolve_range(wanted: Range, now: datetime, argument: str = "range") -> Span
         return Span(now - timedelta(milliseconds=wanted.milliseconds), now + timedelta(milliseconds=1))
     try:
         zone = ZoneInfo(wanted.timezone)
-    except (OSError, ValueError):  # not found; or no name at all, such as ../etc
+    except (OSError, ValueError, ZoneInfoNotFoundError):  # a folder's name; no name at all, such as ../etc; not found
         raise _invalid(
-            f"{wanted.timezone!r} is no timezone; use a name such as Europe/Berlin or UTC.", argument
+            f"{shown(wanted.timezone)} is no timezone; use a name such as Europe/Berlin or UTC.", argument
         ) from None
-    start = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    # The first midnight where clocks that go back show two of them.
+    start = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
     if wanted.unit == "WEEK":
         start -= timedelta(days=start.weekday())
     elif wanted.unit == "MONTH":
