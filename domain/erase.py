@@ -8,10 +8,10 @@ from uuid import UUID
 
 from db.database import WriteTransaction
 from db.queries.writes import erase, tasks
-from domain.writing import agents, conversations
+from domain.writing import agents, conversations, runs
 from domain.writing.tasks import emit_change
 
-POINTERS = ("agent_id", "conversation_id", "parent_task_id", "run_id")
+POINTERS = ("agent_id", "conversation_id", "parent_task_id", "retry_of_id", "run_id", "story_id")
 
 
 @dataclass(slots=True)
@@ -26,6 +26,7 @@ class Erased:
     messages: int = 0
     agents: int = 0
     runs: int = 0
+    stories: int = 0
     projects: int = 0
     files: int = 0
 
@@ -45,13 +46,14 @@ async def erase_host(transaction: WriteTransaction, host_name: str) -> Erased:
     agent_ids = await erase.ids(transaction, erase.LOCK_AGENTS, host)
     conversation_ids = await erase.ids(transaction, erase.LOCK_CONVERSATIONS, host)
     run_ids = await erase.ids(transaction, erase.LOCK_RUNS, host)
+    story_ids = await erase.ids(transaction, erase.STORIES, run_ids)
     project_ids = await erase.ids(transaction, erase.PROJECTS, host)
     task_ids = await erase.ids(transaction, erase.TASKS, host)
     pointing = await erase.ids(
         transaction, erase.TASKS_THAT_POINT_HERE, host, agent_ids, conversation_ids, task_ids, run_ids
     )
     locked = {row.id: dict(row.items()) for row in await tasks.lock(transaction, sorted({*task_ids, *pointing}))}
-    gone = {*agent_ids, *conversation_ids, *task_ids, *run_ids}
+    gone = {*agent_ids, *conversation_ids, *task_ids, *run_ids, *story_ids}
     await _let_go(transaction, [locked[id_] for id_ in pointing if id_ in locked], gone)
     erased.log_lines = await erase.delete(transaction, erase.DELETE_LOG_LINES, task_ids)
     await erase.delete(transaction, erase.DELETE_LOG_TOPICS, erase.log_topics(task_ids))
@@ -60,6 +62,7 @@ async def erase_host(transaction: WriteTransaction, host_name: str) -> Erased:
     erased.tasks = await erase.delete(transaction, erase.DELETE_TASKS, task_ids)
     erased.messages = await erase.delete(transaction, erase.DELETE_MESSAGES, conversation_ids)
     erased.conversations = await erase.delete(transaction, erase.DELETE_CONVERSATIONS, conversation_ids)
+    erased.stories = await erase.delete(transaction, erase.DELETE_STORIES, story_ids)
     erased.runs = await erase.delete(transaction, erase.DELETE_RUNS, run_ids)
     erased.agents = await erase.delete(transaction, erase.DELETE_AGENTS, agent_ids)
     erased.projects = await erase.delete(transaction, erase.DELETE_PROJECTS, project_ids)
@@ -69,6 +72,8 @@ async def erase_host(transaction: WriteTransaction, host_name: str) -> Erased:
             emit_change(transaction, {**locked[id_], "revision": locked[id_]["revision"] + 1}, None)
     for id_ in conversation_ids:
         transaction.emit(conversations.TOPIC, "ConversationDeleted", {"id": str(id_)})
+    for id_ in run_ids:
+        transaction.emit(runs.TOPIC, "RunDeleted", {"id": str(id_)})
     for id_ in agent_ids:
         transaction.emit(agents.TOPIC, "AgentDeleted", {"id": str(id_)})
     return erased

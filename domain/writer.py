@@ -5,11 +5,11 @@ publishes nothing: the caller does both.
 
 Locks. Every writer takes them in this order, and within a step in the order of names or ids, so that none can deadlock
 with another: names of hosts, projects, agents, conversations (inserts); rows of agents, of conversations (NO KEY
-UPDATE); names of runs (inserts), rows of runs, which guard their stories; names of tasks (inserts); model calls (domain.usage); rows of tasks, all that records or calls touch, by one
-sorted statement; open commands about tasks whose status changed; heads of topics (the emit statement). Calls come
-before tasks because only they tell which other tasks they move from; sums are added, so the order of writers does not
-matter to them. Rows that merely point to a task or conversation take KEY SHARE there, which none of these locks
-excludes.
+UPDATE); names of runs (inserts); rows of runs, which guard their stories; names of tasks (inserts); model calls
+(domain.usage); rows of tasks, all that records or calls touch, by one sorted statement; open commands about tasks whose
+status changed; heads of topics (the emit statement). Calls come before tasks because only they tell which other tasks
+they move from; sums are added, so the order of writers does not matter to them. Rows that merely point to a task or
+conversation take KEY SHARE there, which none of these locks excludes.
 """
 
 from __future__ import annotations

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, Column, Index, Integer, PrimaryKeyConstraint, Table, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from db.models.base import Row, identity, instant, metadata, money, reference, revision, word
 
@@ -32,6 +34,9 @@ runs = Table(
     instant("ended_at", nullable=True),
     instant("created_at"),
     instant("updated_at"),
+    Column("title", Text),
+    Column("git_branch", Text),
+    Column("metrics", JSONB, comment="what the source counted beside cost and tokens: cache, parallel"),
     UniqueConstraint("origin", "external_id"),
     Index(None, "created_at", "id"),
     Index(None, "project_id", "created_at", "id"),
@@ -75,12 +80,32 @@ class RunRow(Row):
     origin: str
     external_id: str
     status: str
+    source_status: str | None
+    title: str | None
+    git_branch: str | None
     owner_id: UUID | None
     project_id: UUID | None
     host_id: UUID | None
     current_story_key: str | None
     elapsed_ms: int | None
+    reported_cost_usd: float | None
+    metrics: dict[str, Any] | None
     started_at: datetime | None
     ended_at: datetime | None
     created_at: datetime
     updated_at: datetime
+
+
+class StoryRow(Row):
+    """A row of `stories`."""
+
+    id: UUID
+    run_id: UUID
+    key: str
+    title: str | None
+    description: str | None
+    notes: str | None
+    priority: int
+    status: str
+    source_status: str | None
+    complexity: str

@@ -16,7 +16,7 @@ from domain.text import name as fit_name
 
 async def host_ids(transaction: Handle, batch: Batch, now: datetime) -> dict[str, UUID]:
     """The id of every host that the batch names."""
-    records = (*batch.agents, *batch.conversations, *batch.tasks, *batch.usage)
+    records = (*batch.agents, *batch.conversations, *batch.runs, *batch.tasks, *batch.usage)
     given = {name for record in records if (name := getattr(record, "host", None))}
     clean_names = {name: fit_name(name) for name in given}
     names = sorted(set(clean_names.values()))

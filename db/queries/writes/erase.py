@@ -35,6 +35,7 @@ LOCK_HOST = _ids("SELECT id FROM hosts WHERE name = $1 FOR UPDATE")
 LOCK_AGENTS = _ids("SELECT id FROM agents WHERE host_id = $1 ORDER BY id FOR UPDATE")
 LOCK_RUNS = _ids("SELECT id FROM runs WHERE host_id = $1 ORDER BY id FOR UPDATE")
 LOCK_CONVERSATIONS = _ids("SELECT id FROM conversations WHERE host_id = $1 ORDER BY id FOR UPDATE")
+STORIES = _ids("SELECT id FROM stories WHERE run_id = ANY($1::uuid[])")
 TASKS = _ids("SELECT id FROM tasks WHERE host_id = $1")
 TASKS_THAT_POINT_HERE = _ids(
     """
@@ -60,6 +61,7 @@ DELETE_USAGE = _delete(
 DELETE_TASKS = _delete("DELETE FROM tasks WHERE id = ANY($1::uuid[])")
 DELETE_MESSAGES = _delete("DELETE FROM messages WHERE conversation_id = ANY($1::uuid[])")
 DELETE_CONVERSATIONS = _delete("DELETE FROM conversations WHERE id = ANY($1::uuid[])")
+DELETE_STORIES = _delete("DELETE FROM stories WHERE id = ANY($1::uuid[])")
 DELETE_RUNS = _delete("DELETE FROM runs WHERE id = ANY($1::uuid[])")
 DELETE_AGENTS = _delete("DELETE FROM agents WHERE id = ANY($1::uuid[])")
 DELETE_PROJECTS = _delete(
