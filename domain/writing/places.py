@@ -32,7 +32,9 @@ async def host_ids(transaction: Handle, batch: Batch, now: datetime) -> dict[str
 
 async def project_ids(transaction: Handle, batch: Batch, now: datetime) -> dict[str, UUID]:
     """The id of every project that the batch names; a project record gives it its name and repository."""
-    given = {record.key for record in batch.projects} | _keys((*batch.conversations, *batch.tasks, *batch.usage))
+    given = {record.key for record in batch.projects} | _keys(
+        (*batch.conversations, *batch.runs, *batch.tasks, *batch.usage)
+    )
     clean_keys = {key: fit_name(key) for key in given}
     records = {clean_keys[record.key]: record for record in batch.projects}
     keys = sorted(set(clean_keys.values()))

@@ -25,8 +25,8 @@ from domain.writing.values import instant, merge
 TOPIC = "runs"
 NANO = Decimal("1e-9")
 # What a newer record replaces and an older one only fills in.
-STATE = ("status", "source_status", "current_story_key", "elapsed_ms", "reported_cost_usd", "metrics", "ended_at")
-ALWAYS = tuple(name for name in runs.TOLD if name not in STATE)
+STATE = ("status", "source_status", "elapsed_ms", "reported_cost_usd", "metrics", "ended_at")
+ALWAYS = tuple(name for name in runs.TOLD if name not in (*STATE, "current_story_key"))
 STORY_STATE = tuple(name for name in runs.STORY_TOLD if name not in ("created_at", "updated_at"))
 
 
