@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+
+if sys.argv[0].endswith("/fleetgraph"):  # loading takes a second: Ctrl-C ends the program in it without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -75,7 +80,7 @@ class Settings:
         given = {name: value.strip() for name, value in environment.items() if value.strip()}
         level = given.get("LOG_LEVEL", "INFO").upper()
         if level not in LOG_LEVELS:
-            raise SettingsError(f"LOG_LEVEL is {level!r}; it should be one of {', '.join(LOG_LEVELS)}")
+            raise SettingsError(f"LOG_LEVEL is {given['LOG_LEVEL']!r}; it should be one of {', '.join(LOG_LEVELS)}")
         database_url = _url(
             given, "DATABASE_URL", ("postgresql", "postgres"), "postgresql+asyncpg://user@host:5432/name"
         )
@@ -88,7 +93,7 @@ class Settings:
             agent_engine_url=_url(given, "AGENT_ENGINE_URL", ("http", "https"), "http://agent-engine:8080"),
             cors_origins=_origins(given.get("CORS_ORIGINS", "")),
             log_level=level,
-            data_dir=Path(given.get("FLEETGRAPH_DATA_DIR", ".data")).expanduser().absolute(),
+            data_dir=_folder(given.get("FLEETGRAPH_DATA_DIR", ".data")),
             load_sample=_switch(given, "FLEETGRAPH_SAMPLE", default=True),
             explorer_cdn=_switch(given, "FLEETGRAPH_EXPLORER_CDN", default=False),
             host_name=host_name,
@@ -96,9 +101,16 @@ class Settings:
 
 
 def _port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= 65535):
         raise SettingsError(f"PORT is {text!r}; it should be a number from 1 to 65535")
     return int(text)
+
+
+def _folder(text: str) -> Path:
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:
+        raise SettingsError(f"FLEETGRAPH_DATA_DIR is {text!r}, and there is no such user's home folder") from None
 
 
 def _switch(given: Mapping[str, str], name: str, *, default: bool) -> bool:
@@ -115,18 +127,27 @@ def _url(given: Mapping[str, str], name: str, schemes: tuple[str, ...], example:
     text = given.get(name)
     if text is None:
         return None
-    scheme = urlsplit(text).scheme.partition("+")[0]
-    if scheme not in schemes:
+    if _split(text).scheme.partition("+")[0] not in schemes:
         # The value may hold a password: it is not repeated.
         raise SettingsError(f"{name} should be a URL such as {example}")
     return text
 
 
+def _split(text: str) -> SplitResult:
+    """The parts of a URL; of one that cannot be read, nothing."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # read late by urlsplit
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+    return parts
+
+
 def _origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
     for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+        parts = _split(origin)
+        if parts.scheme not in ("http", "https") or parts.netloc != origin.partition("//")[2] or not parts.netloc:
             raise SettingsError(
                 f"CORS_ORIGINS has {origin!r}; it should be origins such as http://localhost:3005, separated by commas"
             )
@@ -249,6 +270,8 @@ def main(arguments: list[str] | None = None) -> int:
     """The console script: reads the world, then runs one command. Returns the exit code."""
     from commands import run  # the commands import this module
 
+    for stop in (signal.SIGINT, signal.SIGTERM):  # both end a command in good order, its servers too
+        signal.signal(stop, signal.default_int_handler)
     try:
         settings = Settings.read(os.environ, host_name=socket.gethostname() or "localhost")
     except SettingsError as error:

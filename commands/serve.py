@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -39,7 +40,7 @@ def add_parser(commands: Any) -> None:
         " to the newest schema, and serve the API and the explorer until Ctrl-C.",
     )
     parser.add_argument("--host", help="the address to serve on (HOST, else 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="the port to serve on (PORT, else 5000)")
+    parser.add_argument("--port", type=_port, metavar="PORT", help="the port to serve on (PORT, else 5000)")
     parser.set_defaults(run=run)
 
 
@@ -48,14 +49,23 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
     host, port = chosen.host or settings.host, chosen.port or settings.port
     listener = _listen(host, port)
     try:
-        with open_stores(settings) as (urls, folder):
-            try:
-                with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                    return runner.run(_serve(settings, urls, folder, listener, address(host, port)))
-            except KeyboardInterrupt:  # uvicorn has drained and raises the signal again
-                return 0
+        with (
+            open_stores(settings) as (urls, folder),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_serve(settings, urls, folder, listener, address(host, port)))
+    except KeyboardInterrupt:  # before it was up, or once more while it stopped
+        pass
     finally:
         listener.close()
+    print("Fleetgraph has stopped.", file=sys.stderr)
+    return 0
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 65535")
+    return int(text)
 
 
 def address(host: str, port: int) -> str:
@@ -75,9 +85,8 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise LocalStoreError(
-                f"port {port} of {host} is in use; choose another: PORT={port + 1} make run"
-            ) from None
+            another = port + 1 if port < 65535 else 5000
+            raise LocalStoreError(f"port {port} of {host} is in use; choose another: PORT={another} make run") from None
         raise LocalStoreError(f"cannot serve on {host}:{port}: {error.strerror}; correct HOST and PORT") from None
     listener.set_inheritable(False)
     return listener
@@ -99,6 +108,15 @@ def uvicorn_config(app: Any) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
+
+
+class _Server(uvicorn.Server):
+    """Stops at SIGINT or SIGTERM, at the second one at once; does not raise the signal again when it has stopped."""
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Note the signal: the loop looks ten times a second."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
 
 def link(url: str, ticket: str) -> str:
@@ -130,7 +148,7 @@ def welcome(version: str, url: str, token: Path, sample: str | None, ticket: str
 
 async def _serve(
     settings: Settings, urls: StoreUrls, folder: DataFolder | None, listener: socket.socket, url: str
-) -> int:
+) -> None:
     from app import VERSION, now, open_service
 
     await migrate.upgrade(urls.database_url)
@@ -139,7 +157,7 @@ async def _serve(
         if not settings.database_url and settings.load_sample:
             sample = await load_if_new(settings, app.state.database, app.state.bus, now())
         build = None if settings.explorer_cdn else start(default_dist(settings.data_dir))
-        server = uvicorn.Server(uvicorn_config(app))
+        server = _Server(uvicorn_config(app))
         if folder is not None:
             folder.announce(url)
         ticket = Tickets(settings.data_dir).make(now()) if sys.stdout.isatty() else None
@@ -149,5 +167,3 @@ async def _serve(
         finally:
             if build is not None and build.poll() is None:
                 build.terminate()
-        print("Fleetgraph has stopped.", file=sys.stderr)
-    return 0
