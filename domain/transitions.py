@@ -28,15 +28,13 @@ COMMAND_NEXT: dict[str, frozenset[str]] = {
 OPEN_COMMANDS = tuple(status for status, following in COMMAND_NEXT.items() if following)
 # What a task's new status says of the open commands that ask for it: reporting the status acknowledges the command.
 # A cancellation that came too late was not carried out; neither is a start when the task was cancelled before.
-SETTLES: dict[tuple[str, str], str] = {
-    ("START_TASK", "RUNNING"): "DONE",
-    ("START_TASK", "WAITING_INPUT"): "DONE",
-    ("START_TASK", "COMPLETED"): "DONE",
-    ("START_TASK", "FAILED"): "DONE",
-    ("START_TASK", "CANCELLED"): "REFUSED",
-    ("CANCEL_TASK", "CANCELLED"): "DONE",
-    ("CANCEL_TASK", "COMPLETED"): "REFUSED",
-    ("CANCEL_TASK", "FAILED"): "REFUSED",
+_STARTED = {"RUNNING": "DONE", "WAITING_INPUT": "DONE", "COMPLETED": "DONE", "FAILED": "DONE", "CANCELLED": "REFUSED"}
+SETTLES: dict[str, dict[str, str]] = {
+    "START_TASK": _STARTED,
+    "RETRY_TASK": _STARTED,
+    "CANCEL_TASK": {"CANCELLED": "DONE", "COMPLETED": "REFUSED", "FAILED": "REFUSED"},
+    "RESTART_AGENT": {},
+    "STOP_AGENT": {},
 }
 
 # The words of Claude Code, claude-loop, the engine, OpenTelemetry, CI systems; compared in lower case, `-` as `_`.

@@ -5,6 +5,7 @@ Every field of the schema is made by one of these factories, which give it a kin
 - `column`: an attribute of the row, under the field's own Python name;
 - `computed`: a value worked out from attributes of the row, without waiting;
 - `contextual`: the same, worked out with the operation's context too (who asks);
+- `judged`: the same again, with a row that a batch function reads (who asks, and whom the row names);
 - `nested`: an object or list that the parent already holds (a page's rows, a result's task);
 - `loaded`: a leaf that a batch function reads (wide columns, counts);
 - `one`, `many`, `connection`: a row, rows or a page of rows, by ONE call of a batch function for all parents;
@@ -42,6 +43,7 @@ class Kind(Enum):
     COLUMN = "column"
     COMPUTED = "computed"
     CONTEXTUAL = "contextual"
+    JUDGED = "judged"
     NESTED = "nested"
     LOADED = "loaded"
     ONE = "one"
@@ -64,7 +66,7 @@ class Declaration:
     key: Callable[[Any], Hashable] | None = None
     arguments: Arguments | None = None
     resolve: Callable[[Any, Any], Any] | None = None  # ROOT, MUTATION, FEED: (context, args)
-    judge: Callable[[Any, Any], Any] | None = None  # CONTEXTUAL: (row, context)
+    judge: Callable[..., Any] | None = None  # CONTEXTUAL: (row, context); JUDGED: (row, context, what was read)
     expected: tuple[type[Exception], ...] = ()  # MUTATION: failures that are members of its result union
 
 
@@ -206,6 +208,27 @@ def contextual(
         return judge(root, _scope(info).context)
 
     declaration = Declaration(Kind.CONTEXTUAL, scope, needs=needs, judge=judge)
+    return _field(declaration, _with_arguments(resolve, None), description)
+
+
+def judged(
+    judge: Callable[[Any, Any, Any], Any],
+    *,
+    load: Batch,
+    key: str | Callable[[Any], Hashable],
+    needs: tuple[str, ...],
+    description: str,
+    scope: str | None = None,
+) -> Any:
+    """A value worked out by ``judge(row, context, found)``; `found` is None for a key of None or of nothing."""
+    key_of: Callable[[Any], Hashable] = attrgetter(key) if isinstance(key, str) else key
+
+    async def resolve(root: Any, info: strawberry.Info) -> Any:
+        scope = _scope(info)
+        wanted = key_of(root)
+        return judge(root, scope.context, None if wanted is None else await scope.load(load, wanted, None))
+
+    declaration = Declaration(Kind.JUDGED, scope, needs=needs, judge=judge, load=load, key=key_of)
     return _field(declaration, _with_arguments(resolve, None), description)
 
 

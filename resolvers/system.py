@@ -12,7 +12,7 @@ from uuid import UUID
 from db.models.base import Row
 from domain.errors import InvalidInput
 from domain.ids import split_id
-from loaders import access, agents, conversations, tasks, usage
+from loaders import access, agents, commands, conversations, tasks, usage
 from resolvers.context import Context
 
 MAX_NODES = 100  # as many as the largest page has rows
@@ -30,6 +30,7 @@ BY_ID: Mapping[str, ById] = {
     "user": access.user_by_id,
     "host": access.host_by_id,
     "project": access.project_by_id,
+    "command": commands.by_id,
 }
 
 

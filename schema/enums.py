@@ -134,7 +134,7 @@ class CommandStatus(Enum):
     REQUESTED = value("REQUESTED", description="Asked for; the agent's side has not answered yet.")
     ACKNOWLEDGED = value("ACKNOWLEDGED", description="The agent's side has taken it.")
     DONE = value("DONE", description="Carried out.")
-    REFUSED = value("REFUSED", description="The agent's side would not do it.")
+    REFUSED = value("REFUSED", description="Not done: the agent's side would not, or the task ended first.")
     TIMED_OUT = value("TIMED_OUT", description="Nobody answered in time.")
 
 

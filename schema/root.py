@@ -15,10 +15,11 @@ from resolvers import tasks as task_resolvers
 from resolvers import usage as usage_resolvers
 from schema.access import AccessQueries
 from schema.agents import AgentQueries
+from schema.control import ControlMutations
 from schema.conversation_mutations import ConversationMutations
 from schema.conversations import ConversationQueries
-from schema.events import TaskSubscription
 from schema.scalars import SCALARS
+from schema.subscriptions import LiveFields
 from schema.system import SystemQueries
 from schema.task_inputs import tasks_arguments
 from schema.task_mutations import TaskMutations
@@ -57,12 +58,12 @@ class Query(AgentQueries, ConversationQueries, AccessQueries, SystemQueries):
 
 
 @operation_type(name="Mutation", description="What can be told. Each field is a transaction of its own.")
-class Mutation(TaskMutations, ConversationMutations, UsageMutations):
+class Mutation(ControlMutations, TaskMutations, ConversationMutations, UsageMutations):
     """All fields of Mutation."""
 
 
 @operation_type(name="Subscription", description="What can be followed live, over graphql-transport-ws.")
-class Subscription(TaskSubscription):
+class Subscription(LiveFields):
     """All fields of Subscription."""
 
 

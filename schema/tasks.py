@@ -10,12 +10,13 @@ import strawberry
 from db.models.tasks import LogLineRow, TaskRow, ToolCallRow
 from db.pages import Page
 from domain.ids import show_id
-from execution.fields import column, computed, connection, loaded, object_type, one
+from execution.fields import column, computed, connection, judged, loaded, object_type, one
 from loaders import access as access_loaders
 from loaders import agents as agent_loaders
 from loaders import conversations as conversation_loaders
 from loaders import tasks as loaders
 from loaders import usage as usage_loaders
+from resolvers import control
 from schema.enums import ContentAccess, LogLevel, LogStream, StuckReason, TaskSource, TaskStatus
 from schema.node import Node, node_id
 from schema.pagination import (
@@ -126,6 +127,22 @@ class Task(Node):
     )
     stuck_since: datetime | None = column(description="Since when it has counted as stuck; null when it does not.")
     stuck_reason: StuckReason | None = column(description="Why it counts as stuck.")
+    viewer_can_cancel: bool = judged(
+        control.can_cancel,
+        load=agent_loaders.by_id,
+        key="agent_id",
+        needs=("status",),
+        description="Whether `cancelTask` would do anything for you now: false without the scope CONTROL, when it is"
+        " final, and when it has begun and nobody on the agent's side listens.",
+    )
+    viewer_can_retry: bool = judged(
+        control.can_retry,
+        load=agent_loaders.by_id,
+        key="agent_id",
+        needs=("status", "content_access"),
+        description="Whether `retryTask` would do anything for you now: it must be FAILED or CANCELLED, its agent must"
+        " listen, and you need the scope CONTROL.",
+    )
     usage: Annotated[UsageTotals, strawberry.lazy("schema.usage")] = one(
         usage_loaders.totals_of_task,
         key=lambda row: row,

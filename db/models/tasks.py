@@ -106,7 +106,7 @@ tasks = Table(
     ),
 )
 # What the index is made with, also where tables are made from the models; its migration is 0003.
-event.listen(metadata, "before_create", DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm"))
+event.listen(metadata, "before_create", DDL("CREATE EXTENSION IF NOT EXISTS pg_trgm"))  # type: ignore[no-untyped-call]
 
 # Unique by (task, seq), the order of its log; no key to tasks, so that appending takes no lock there and the table
 # can be partitioned by range of task later. A task's rows go with it through domain's delete.

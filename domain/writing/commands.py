@@ -73,7 +73,7 @@ async def settle(transaction: WriteTransaction, statuses: Mapping[UUID, str], no
     if not statuses:
         return
     opened = await commands.lock_open(transaction, sorted(statuses))
-    answered = [(row, SETTLES.get((row.kind, statuses[row.task_id]))) for row in opened if row.task_id is not None]
+    answered = [(row, SETTLES[row.kind].get(statuses[row.task_id])) for row in opened if row.task_id is not None]
     await _write(transaction, [(row, status) for row, status in answered if status is not None], now)
 
 

@@ -1,4 +1,4 @@
-"""The six mutations as documents, and tasks and conversations to use them on."""
+"""The mutations as documents, and tasks and conversations to use them on."""
 
 from typing import Any
 
@@ -12,7 +12,14 @@ TASK = "id revision status sourceStatus startedAt endedAt result errorType error
 CONVERSATION = "id revision title flowId tags project { id } messages { nodes { text } }"
 ERROR = "... on UserError { code message path }"
 
+TRIED = f"{TASK} input title agent {{ id }} retryOf {{ id }} viewerCanCancel viewerCanRetry"
+
 SELECTIONS = {
+    "createTask": f"... on CreateTaskSuccess {{ task {{ {TRIED} }} }}",
+    "cancelTask": f"... on CancelTaskSuccess {{ task {{ {TRIED} }} command {{ id status reason requestedAt }} }}"
+    " ... on InvalidTransition { currentTask { id status } }",
+    "retryTask": f"... on RetryTaskSuccess {{ task {{ {TRIED} }} }}"
+    " ... on InvalidTransition { currentTask { id status } }",
     "reportTask": f"... on ReportTaskSuccess {{ task {{ {TASK} }} }}"
     " ... on InvalidTransition { currentTask { id status } }",
     "appendTaskLog": "... on AppendTaskLogSuccess { lastSeq task { id revision } }",

@@ -9,7 +9,7 @@ from db.queries import conversations as conversation_queries
 from db.queries import tasks as task_queries
 from db.queries import usage as usage_queries
 from db.queries.tasks import LogSelection
-from loaders import access, agents, conversations, tasks, usage
+from loaders import access, agents, commands, conversations, tasks, usage
 from loaders.tasks import LogPageRequest
 
 Load = Callable[[Any, Sequence[Any], Any], Awaitable[Sequence[Any]]]
@@ -49,6 +49,7 @@ ROWS = (
     RowCase(access.host_by_id, "hosts"),
     RowCase(access.project_by_id, "projects"),
     RowCase(agents.by_id, "agents"),
+    RowCase(commands.by_id, "agent_commands"),
     RowCase(conversations.by_id, "conversations"),
     RowCase(conversations.message_by_id, "messages"),
     RowCase(tasks.by_id, "tasks"),

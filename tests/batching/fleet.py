@@ -131,6 +131,11 @@ async def fill(database: Database) -> Fleet:
                 f"u{i}",
                 START,
             )
+            await connection.execute(
+                "INSERT INTO agent_commands (id, kind, requested_at) VALUES ($1, 'STOP_AGENT', $2)",
+                new_id(START),
+                START,
+            )
         keys = {}
         for table, name in TABLES.items():
             keys[table] = [row["id"] for row in await connection.fetch(f"SELECT id FROM {table} ORDER BY {name}")]
@@ -144,6 +149,7 @@ TABLES = {
     "tasks": "external_id NOT SIMILAR TO 'parent[0-9]', external_id",
     "tool_calls": "id",
     "agents": "name",
+    "agent_commands": "id",
     "conversations": "external_id",
     "messages": "id",
     "usage_records": "id",

@@ -33,7 +33,7 @@ ROOTS = {
 }
 READ_FROM_THE_PARENT = (Kind.COLUMN, Kind.COMPUTED, Kind.CONTEXTUAL)
 # Types that no list of Query leads to. One that is missing here and in the walk is a mistake.
-SINGLE = {"Query", "Mutation", "Subscription", "Viewer", "Health", "Summary"}
+SINGLE = {"AgentCommand", "Query", "Mutation", "Subscription", "Viewer", "Health", "Summary"}
 LIVE = {"TaskChanged", "TaskLeft", "LogLinesAppended", "Checkpoint", "CursorExpired"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from graphql import parse, validate
 
 from domain.ids import parse_id, show_id
-from domain.records import Batch, LogRecord
+from domain.records import AgentRecord, Batch, LogRecord
 from schema.root import build_schema
 from tests.client import Server
 from tests.filled import ORIGIN, at, fill, ref, task_record
@@ -57,6 +57,7 @@ async def _variables(server: Server) -> dict[str, list[dict[str, Any]]]:
 
 
 LIVE = {"TaskChanges", "TaskLog"}
+CONTROL = {"TaskCancel", "TaskRetry"}
 # Null also when all is there: what has not ended has no end.
 MAY_BE_NULL = {"endedAt", "durationMs"}
 
@@ -82,14 +83,29 @@ def test_it_is_valid_and_named_as_its_file(name: str) -> None:
 
 
 async def test_none_is_forgotten(filled: Server) -> None:
-    assert set(NAMES) == set(await _variables(filled)) | LIVE
+    assert set(NAMES) == set(await _variables(filled)) | LIVE | CONTROL
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in LIVE])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LIVE | CONTROL])
 async def test_a_query_answers(filled: Server, name: str) -> None:
     for variables in (await _variables(filled))[name]:
         data = await filled.query(_document(name), **variables)
         assert list(_nulls(data)) == []
+
+
+async def test_task_cancel_and_retry(server: Server) -> None:
+    await fill(server, 1)
+    await server.write(Batch(agents=[AgentRecord("agent0", "host0", is_controllable=True)]))
+    find = "query Find($in: [TaskStatus!]) { tasks(filter: {status: $in}, first: 1) { nodes { id } } }"
+    for name, status in (("TaskCancel", "RUNNING"), ("TaskRetry", "FAILED")):
+        found = await server.query(find, **{"in": [status]})
+        task_id = found["tasks"]["nodes"][0]["id"]
+        asked = {"taskId": task_id} | ({"reason": "enough"} if name == "TaskCancel" else {})
+        data = await server.query(_document(name), input=asked)
+        assert list(_nulls(data)) == []
+        assert "task" in next(iter(data.values()))
+    refused = await server.query(_document("TaskRetry"), input={"taskId": data["retryTask"]["task"]["id"]})
+    assert refused["retryTask"]["currentTask"]["status"] == "QUEUED"
 
 
 async def test_task_changes(server: Server) -> None:

@@ -37,8 +37,9 @@ CONTENT = {
     "LogLine.text",
     "LogLinesAppended.lines",
     "Subscription.taskLog",
+    "Subscription.logLines",
 }
-ROOT_SCOPES = {"Query": {"METRICS"}, "Mutation": {"WRITE"}, "Subscription": {"METRICS", "READ"}}
+ROOT_SCOPES = {"Query": {"METRICS"}, "Mutation": {"WRITE", "CONTROL"}, "Subscription": {"METRICS", "READ"}}
 SENTENCE = re.compile(r"[A-Z0-9+`].*[.…?]", re.DOTALL)
 
 
