@@ -164,7 +164,7 @@ def page_request(
 
 def show_instant(moment: datetime) -> str:
     """RFC 3339 in UTC with exactly three fraction digits: the order of the strings is the order of time."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def checked_at_most(at_most: int) -> int:

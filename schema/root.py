@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Annotated
 
 import strawberry
-from graphql import GraphQLSchema
+from graphql import GraphQLInputObjectType, GraphQLSchema
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
@@ -81,7 +81,12 @@ def strawberry_schema() -> strawberry.Schema:
 
 def build_schema() -> GraphQLSchema:
     """The graphql-core schema that operations run on."""
-    return strawberry_schema()._schema
+    schema = strawberry_schema()._schema
+    for type_ in schema.type_map.values():
+        if isinstance(type_, GraphQLInputObjectType):
+            # Strawberry checks @oneOf when a field is resolved; graphql-core does before, if it is told.
+            type_.is_one_of = type_.extensions["strawberry-definition"].is_one_of
+    return schema
 
 
 def print_sdl() -> str:
