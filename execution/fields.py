@@ -18,6 +18,7 @@ parameters of that function are the field's GraphQL arguments.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -94,11 +95,12 @@ class Context(Protocol):
 class Scope:
     """One operation, or one event of a subscription: its context and its loaders, which live no longer."""
 
-    __slots__ = ("_loaders", "context")
+    __slots__ = ("_loaders", "_loading", "context")
 
     def __init__(self, context: Context) -> None:
         self.context = context
         self._loaders: dict[tuple[Batch, Any], DataLoader[Any, Any]] = {}
+        self._loading: set[asyncio.Task[Any] | None] = set()
 
     def load(self, function: Batch, key: Hashable, args: Any) -> Awaitable[Any]:
         """One key's answer; all keys asked for in the same turn of the loop go to one call."""
@@ -107,10 +109,21 @@ class Scope:
             reader = self.context.reader
 
             async def load_all(keys: list[Any]) -> Sequence[Any]:
-                return await function(reader, keys, args)
+                task = asyncio.current_task()  # the loader's own: cancelling the operation does not reach it
+                self._loading.add(task)
+                try:
+                    return await function(reader, keys, args)
+                finally:
+                    self._loading.discard(task)
 
             loader = self._loaders[function, args] = DataLoader(load_fn=load_all)
         return loader.load(key)
+
+    def close(self) -> None:
+        """Stop what is still being loaded: nobody waits for it any more."""
+        for task in list(self._loading):
+            if task is not None:
+                task.cancel()
 
 
 def object_type(*, of: type[Any] | tuple[type[Any], ...], scope: str, description: str, name: str | None = None) -> Any:

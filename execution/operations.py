@@ -1,10 +1,11 @@
-"""Documents to answers: parse, validate and measure once, check scopes, execute, describe errors.
+"""Documents to answers: parse, measure and validate once, check scopes and cost, execute in time, describe errors.
 
-graphql-core executes for now; compiled plans will stand in front of it (docs/adr). Knows nothing of transports.
+execution.plans executes: compiled plans, with graphql-core behind them (docs/adr/0007). Knows nothing of transports.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections import OrderedDict
@@ -27,7 +28,6 @@ from graphql import (
     TypeInfoVisitor,
     Visitor,
     create_source_event_stream,
-    execute,
     get_operation_ast,
     parse,
     validate,
@@ -35,13 +35,17 @@ from graphql import (
 )
 from strawberry.execution import optimized_is_awaitable
 
+from execution.cost import Cost, cost_of
 from execution.fields import Context, Scope, scope_of
+from execution.plans.service import Executor as PlanExecutor
+from execution.plans.service import Operation
+from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values
 
 logger = logging.getLogger(__name__)
 
 MAX_DOCUMENTS = 1_000  # prepared operations kept; one is some 50 KiB, so 50 MiB at most
-MAX_TOKENS = 2_000  # the largest of the common tools' documents (introspection) has under 300
-MAX_ERRORS = 20  # validation stops there: more help nobody
+MAX_ERRORS = 10  # validation stops there: more help nobody, and one with suggestions costs up to 4 ms
+MAX_ERRORS_LARGE = 2  # in a large document an error without suggestions costs up to 12 ms
 
 DescribeError = Callable[[BaseException], dict[str, Any] | None]
 
@@ -62,6 +66,8 @@ class Prepared:
     operation_name: str | None
     operation_type: str  # query, mutation, subscription
     scopes: frozenset[str]  # the union over its fields
+    operation: Operation  # with its plans
+    cost: Cost
 
 
 def request_error(message: str, code: str, **extensions: Any) -> RequestErrors:
@@ -76,8 +82,9 @@ class Operations:
     under an id that the client gets too.
     """
 
-    def __init__(self, schema: GraphQLSchema, describe_error: DescribeError) -> None:
+    def __init__(self, schema: GraphQLSchema, describe_error: DescribeError, limits: Limits | None = None) -> None:
         self.schema = schema
+        self.limits = limits or Limits()
         self._describe_error = describe_error
         self._prepared: OrderedDict[tuple[str, str | None], Prepared] = OrderedDict()
 
@@ -94,19 +101,46 @@ class Operations:
         return prepared
 
     def _prepare(self, query: str, operation_name: str | None) -> Prepared:
-        try:
-            document = parse(query, max_tokens=MAX_TOKENS)
-        except GraphQLError as error:
-            raise RequestErrors([_formatted(error, "GRAPHQL_PARSE_FAILED")]) from None
-        except RecursionError:
-            raise request_error("The document is nested too deeply.", "GRAPHQL_PARSE_FAILED") from None
-        errors = validate(self.schema, document, max_errors=MAX_ERRORS)
+        document = self._parse(query)
+        errors = self._validate(document)
         if errors:
             raise RequestErrors([_formatted(error, "GRAPHQL_VALIDATION_FAILED") for error in errors])
         operation = get_operation_ast(document, operation_name)
         if operation is None:
             raise request_error(_which_operation(document, operation_name), "OPERATION_RESOLUTION_FAILURE")
-        return Prepared(document, operation_name, operation.operation.value, self._scopes(document))
+        return Prepared(
+            document,
+            operation_name,
+            operation.operation.value,
+            self._scopes(document),
+            cost_of(self.schema, document, operation),
+        )
+
+    def _parse(self, query: str) -> DocumentNode:
+        """The document, when it is within its limits."""
+        limits = self.limits
+        if len(query) > limits.document:
+            text = f"The document has {len(query)} characters, at most {limits.document} are taken: use variables."
+            raise request_error(text, "DOCUMENT_TOO_LARGE", limit=limits.document, found=len(query))
+        try:
+            document = parse(query, max_tokens=limits.tokens)
+            check_document(document, limits)
+        except GraphQLError as error:
+            if "more than" in error.message and "tokens" in error.message:
+                text = f"At most {limits.tokens} tokens; send several operations."
+                raise request_error(text, "TOO_MANY_TOKENS", limit=limits.tokens) from None
+            raise RequestErrors([_formatted(error, "GRAPHQL_PARSE_FAILED")]) from None
+        except LimitExceeded as error:
+            raise request_error(str(error), error.code, **error.extensions) from None
+        except RecursionError:
+            raise request_error("The document is nested too deeply.", "GRAPHQL_PARSE_FAILED") from None
+        return document
+
+    def _validate(self, document: DocumentNode) -> list[GraphQLError]:
+        large = document.token_count > SMALL_DOCUMENT
+        return validate(
+            self.schema, document, max_errors=MAX_ERRORS_LARGE if large else MAX_ERRORS, hide_suggestions=large
+        )
 
     def _scopes(self, document: DocumentNode) -> frozenset[str]:
         """The scopes of all fields of the document, unused fragments included: those are refused by validation."""
@@ -131,23 +165,31 @@ class Operations:
             needed = ", ".join(missing)
             raise request_error(f"This operation needs the scope {needed}.", "FORBIDDEN", scopes=missing)
 
+    def check_cost(self, prepared: Prepared, variables: dict[str, Any] | None) -> int:
+        """The cost of the operation. Raises RequestErrors when it, or the number of variables, is over its limit."""
+        limits = self.limits
+        if variables and count_values(variables, limits.values) > limits.values:
+            text = f"The variables hold more than {limits.values} values; send several operations."
+            raise request_error(text, "TOO_MANY_VALUES", limit=limits.values)
+        requested = prepared.cost.of(variables)
+        if requested > limits.cost:
+            text = (
+                f"The answer could hold {requested} objects, at most {limits.cost} are allowed:"
+                " ask for shorter pages, or for inner lists in an operation of their own."
+            )
+            raise request_error(text, "TOO_EXPENSIVE", cost={"requested": requested, "limit": limits.cost})
+        return requested
+
     async def execute(self, prepared: Prepared, variables: dict[str, Any] | None, context: Context) -> dict[str, Any]:
-        """Run a query or mutation. Raises RequestErrors when the variables do not fit."""
+        """Run a query or mutation. Raises RequestErrors when the variables do not fit, or it costs too much."""
+        self.check_cost(prepared, variables)
         return await self._run(prepared, variables, context, None)
 
     async def _run(
         self, prepared: Prepared, variables: dict[str, Any] | None, context: Context, root: Any
     ) -> dict[str, Any]:
-        result = execute(
-            self.schema,
-            prepared.document,
-            root_value=root,
-            context_value=Scope(context),
-            variable_values=variables,
-            operation_name=prepared.operation_name,
-            is_awaitable=cast(Any, optimized_is_awaitable),
-        )
-        answer = result if isinstance(result, ExecutionResult) else await result
+        scope = Scope(context)
+        answer = await self._executor.execute(prepared.operation, variables, context, root)
         if answer.data is None and answer.errors and all(not error.path for error in answer.errors):
             raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in answer.errors])
         shown: dict[str, Any] = {"data": answer.data}
@@ -162,6 +204,7 @@ class Operations:
 
         Every event is executed in a context of its own, so that nothing loaded for one is shown in the next.
         """
+        self.check_cost(prepared, variables)
         executor = Executor.build(
             self.schema, prepared.document, None, Scope(make_context()), variables, prepared.operation_name
         )
@@ -185,6 +228,10 @@ class Operations:
             except Exception as error:
                 raise RequestErrors([self._shown(GraphQLError(str(error), original_error=error))]) from None
 
+    def _timeout(self) -> dict[str, Any]:
+        text = f"This took longer than {self.limits.seconds:g} s and was stopped; ask for less at a time."
+        return {"message": text, "extensions": {"code": "TIMEOUT"}}
+
     def _shown(self, error: GraphQLError, code: str | None = None) -> dict[str, Any]:
         """The error as the client may see it."""
         original = error.original_error
@@ -192,7 +239,7 @@ class Operations:
             original = original.original_error
         if original is None or isinstance(original, GraphQLError):
             return _formatted(error, code or "BAD_USER_INPUT")
-        described = self._describe_error(original)
+        described = self._timeout() if isinstance(original, TimeoutError) else self._describe_error(original)
         if described is None:
             reference = secrets.token_hex(8)
             logger.error("unexpected error %s at %s", reference, error.path, exc_info=original)
