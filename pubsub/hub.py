@@ -1,126 +1,83 @@
 """The hub: one reader of the bus for all subscribers of a process.
 
-It keeps the order of each topic: what comes twice is dropped, what is missing (a hole, or anything after a gap of
-the connection) is read from the event store once for all. What nobody watches costs nothing.
+What is missing of a topic (a hole, or anything after a gap of the connection) is read from the event store, once for
+all. A lost last message has no later one to expose it: all heads are read every second or two, in one query, which
+also carries the streams on while Redis is away. What nobody watches costs nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self, TypeVar
 from uuid import UUID
-from weakref import WeakSet
 
 from pubsub.backend import GAP
 from pubsub.backoff import BackOff
-from pubsub.bus import Bus
-from pubsub.events import CommittedEvent, Event, LogNotice, MalformedMessage, decode, to_event
-from pubsub.streams import PAGE, QUEUE_LIMIT, EventStream, LogStream, Stream
+from pubsub.events import Event, LogNotice, MalformedMessage, decode, to_event
+from pubsub.streams import PAGE, EventStream, LogStream
 from pubsub.topics import TASKS, is_log, log_topic
+from pubsub.watching import RING, EventStore, Topic, seq_of
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
-class TopicHead(Protocol):
-    """The newest seq of a topic, as db gives it."""
+class Inbox(Protocol):
+    """What the hub reads: the bus, or a test's."""
 
     @property
-    def seq(self) -> int:
-        """The newest seq."""
+    def epoch(self) -> str:
+        """Whose events count."""
+        ...
+
+    @property
+    def status(self) -> str:
+        """`up`, or `down` while messages are known not to come."""
+        ...
+
+    def inbox(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+        """Everything that arrives, in order: messages, and GAP."""
         ...
 
 
-class EventStore(Protocol):
-    """The event log in PostgreSQL: db.queries.events' functions with their handle bound."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often the hub looks by itself; seconds."""
 
-    async def heads(self, names: list[str], /) -> Mapping[str, TopicHead]:
-        """The heads of topics by name; a topic without events may be missing."""
-        ...
-
-    async def since(self, topic: str, seq: int, limit: int, /) -> Sequence[CommittedEvent]:
-        """The topic's events after `seq`, in order, at most `limit`."""
-        ...
+    poll_s: tuple[float, float] = (1.0, 2.0)  # with jitter, so that many processes do not ask at once
+    grace_s: float = 0.1  # how much later than its commit a message may come without being missed
+    silence_s: float = 60.0  # after so long a stream that showed nothing tells its place, lest its cursor ages
 
 
-class _Topic:
-    """A watched topic: its newest seq, its streams, and whether events may be missing (`is_stale`)."""
-
-    def __init__(self, hub: Hub, name: str) -> None:
-        self.topic = name
-        self.seq = 0
-        self.streams: WeakSet[Stream[object]] = WeakSet()  # one that is dropped without being left goes by itself
-        self.is_known = False
-        self.is_stale = False
-        self.healing: asyncio.Task[None] | None = None
-        self._hub = hub
-        self._opening = asyncio.Lock()
-
-    async def join(self, stream: Stream[object]) -> None:
-        self.streams.add(stream)
-        async with self._opening:
-            if not self.is_known:
-                found = await self._hub.ask(lambda store: store.heads([self.topic]))
-                self.seq = max(self.seq, _seq_of(found, self.topic))
-                self.is_known = True
-        if self.is_stale:
-            self._hub.heal(self)
-
-    def leave(self, stream: Stream[object]) -> None:
-        self.streams.discard(stream)
-        if not self.streams:
-            self._hub.forget(self)
-
-    async def read(self, seq: int, limit: int) -> Sequence[CommittedEvent]:
-        return await self._hub.ask(lambda store: store.since(self.topic, seq, limit))
-
-    def deliver(self, event: Event) -> None:
-        self.seq = event.seq
-        for stream in self.streams:
-            if isinstance(stream, EventStream):
-                stream.push(event)
-
-    def nudge(self) -> None:
-        """The task of this log has changed, or may have."""
-        for stream in self.streams:
-            if isinstance(stream, LogStream):
-                stream.nudge()
-
-    def advance(self, seq: int) -> None:
-        """A log has grown to `seq`."""
-        if seq > self.seq:
-            self.seq = seq
-            if self.is_known:
-                for stream in self.streams:
-                    stream.wake()
+DEFAULT_PACE = Pace()
 
 
 class Hub:
     """Open it after its bus (`async with`), close it before."""
 
-    def __init__(self, bus: Bus, store: EventStore, *, queue_limit: int = QUEUE_LIMIT) -> None:
+    def __init__(self, bus: Inbox, store: EventStore, *, pace: Pace = DEFAULT_PACE, ring: int = RING) -> None:
         self._bus = bus
         self._store = store
-        self._queue_limit = queue_limit
-        self._topics: dict[str, _Topic] = {}
-        self._reader: asyncio.Task[None] | None = None
-        self._catching_up: asyncio.Task[None] | None = None
+        self._pace = pace
+        self._ring = ring
+        self._topics: dict[str, Topic] = {}
+        self._tasks: list[asyncio.Task[None]] = []
         self._has_met_malformed = False
 
-    def subscribe(self, topic: str) -> EventStream:
-        """The events of a topic that are committed after the stream is entered (`async with`), in order."""
-        return EventStream(lambda: self._find(topic), self._queue_limit)
+    def subscribe(self, topic: str, after: int | None = None) -> EventStream:
+        """The events of a topic behind `after`, or those that are committed after the stream is entered; in order."""
+        return EventStream(lambda: self._find(topic), after)
 
-    def subscribe_log(self, task_id: UUID | str) -> LogStream:
-        """Notices (first, last) of a task's log lines that are committed after the stream is entered.
-
-        One with last < first has no lines: the task has changed, or this may have been missed.
-        """
-        return LogStream(lambda: self._find(log_topic(task_id)))
+    def subscribe_log(self, task_id: UUID | str, after: int | None = None) -> LogStream:
+        """Spans of a task's log lines behind `after`, or of those that are committed after the stream is entered."""
+        return LogStream(lambda: self._find(log_topic(task_id)), after)
 
     @property
     def watched(self) -> frozenset[str]:
@@ -133,15 +90,17 @@ class Hub:
         return len(found.streams) if found is not None and found.is_known else 0
 
     async def open(self) -> None:
-        """Begin to read the bus."""
+        """Begin to read the bus, and to look at the heads."""
         ready = asyncio.Event()
-        self._reader = asyncio.create_task(self._read(ready), name="pubsub-hub")
+        self._tasks = [
+            asyncio.create_task(self._read(ready), name="pubsub-hub"),
+            asyncio.create_task(self._poll(), name="pubsub-poll"),
+        ]
         await ready.wait()
 
     async def close(self) -> None:
         """Stop reading; streams that are still open get nothing more."""
-        tasks = [task for task in (self._reader, self._catching_up) if task is not None]
-        tasks += [topic.healing for topic in self._topics.values() if topic.healing is not None]
+        tasks = [*self._tasks, *(topic.healing for topic in self._topics.values() if topic.healing is not None)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -156,13 +115,13 @@ class Hub:
     ) -> None:
         await self.close()
 
-    def _find(self, name: str) -> _Topic:
+    def _find(self, name: str) -> Topic:
         topic = self._topics.get(name)
         if topic is None:
-            topic = self._topics[name] = _Topic(self, name)
+            topic = self._topics[name] = Topic(self, name, self._ring)
         return topic
 
-    def forget(self, topic: _Topic) -> None:
+    def forget(self, topic: Topic) -> None:
         """The topic has lost its last stream."""
         if self._topics.get(topic.topic) is topic:
             del self._topics[topic.topic]
@@ -214,51 +173,71 @@ class Hub:
             self.forget(topic)  # its streams were dropped without being left
         elif isinstance(message, LogNotice):
             topic.advance(message.last)
-        elif not topic.is_known or topic.healing is not None:
-            topic.is_stale = True
-        elif message.seq == topic.seq + 1:
-            topic.deliver(message)
-        elif message.seq > topic.seq:
-            self.heal(topic)
+        else:
+            topic.take(message)
 
     def _resync(self) -> None:
         """After a gap anything may be missing: read all watched topics."""
-        logs = [name for name in self._topics if is_log(name)]
-        if logs:
-            if self._catching_up is not None:
-                self._catching_up.cancel()
-            self._catching_up = asyncio.create_task(self._catch_up(logs), name="pubsub-logs")
         for topic in self._topics.values():
             if is_log(topic.topic):
                 topic.nudge()
-            else:
+        self._tasks.append(asyncio.create_task(self._look(0), name="pubsub-resync"))
+        self._tasks = [task for task in self._tasks if not task.done()]
+
+    async def _poll(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(random.uniform(*self._pace.poll_s))  # noqa: S311 - jitter, no secret
+            now = loop.time()
+            for topic in list(self._topics.values()):
+                if not topic.streams:
+                    self.forget(topic)
+                for stream in list(topic.streams):
+                    stream.tick(now, self._pace.silence_s)
+            if self._topics:
+                await self._look(self._pace.grace_s if self._bus.status == "up" else 0)
+
+    async def _look(self, grace_s: float) -> None:
+        """Read the heads of all watched topics; what is behind them after the grace has missed a message."""
+        names = list(self._topics)
+        found = await self.ask(lambda store: store.heads(names))
+        await asyncio.sleep(grace_s)
+        for name in names:
+            topic, head = self._topics.get(name), found.get(name)
+            if topic is None or head is None:
+                continue
+            if is_log(name):
+                topic.advance(head.seq)
+                if head.is_closed:
+                    topic.nudge()
+            elif not topic.is_known or head.seq > topic.seq:
                 self.heal(topic)
 
-    async def _catch_up(self, logs: list[str]) -> None:
-        found = await self.ask(lambda store: store.heads(logs))
-        for name in logs:
-            topic = self._topics.get(name)
-            if topic is not None:
-                topic.advance(_seq_of(found, name))
-
-    def heal(self, topic: _Topic) -> None:
+    def heal(self, topic: Topic) -> None:
         """Have a topic's missing events read."""
         topic.is_stale = True
         if topic.is_known and topic.healing is None:
             topic.healing = asyncio.create_task(self._heal(topic), name=f"pubsub-heal-{topic.topic}")
 
-    async def _heal(self, topic: _Topic) -> None:
+    async def _heal(self, topic: Topic) -> None:
         try:
             while topic.is_stale:
                 topic.is_stale = False
                 page = await topic.read(topic.seq, PAGE)
                 for event in page:
                     topic.deliver(to_event(event))
-                topic.is_stale = topic.is_stale or len(page) == PAGE
+                if len(page) == PAGE:
+                    topic.is_stale = True
+                    continue
+                if not page:
+                    await self._jump(topic)
+                topic.release()
         finally:
             topic.healing = None
 
-
-def _seq_of(heads: Mapping[str, TopicHead], name: str) -> int:
-    found = heads.get(name)
-    return 0 if found is None else found.seq
+    async def _jump(self, topic: Topic) -> None:
+        """Nothing follows what we have: it is the newest, or retention was faster."""
+        found = await self.ask(lambda store: store.heads([topic.topic]))
+        seq = seq_of(found, topic.topic)
+        if seq > topic.seq and not await topic.read(topic.seq, 1):
+            topic.jump(seq)

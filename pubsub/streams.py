@@ -1,7 +1,7 @@
-"""Subscribers: what `Hub.subscribe` and `Hub.subscribe_log` return. They hold a place in a topic, and little memory.
+"""Subscribers: what `Hub.subscribe` and `Hub.subscribe_log` return. One is a next seq and a wake-up, and little else.
 
-A stream of events hands out seqs without a hole, a double or a swap. It has a bounded queue; when its reader is too
-slow for that, it goes on from the store: slow never means lost and never means memory.
+Replay, live and slow are one loop: what comes next is taken from the topic's ring, or from the event store when the
+ring has moved on. Slow never means lost and never means memory; no event of a topic is skipped, doubled or swapped.
 """
 
 from __future__ import annotations
@@ -9,14 +9,39 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
-from pubsub.errors import EventsExpired
 from pubsub.events import CommittedEvent, Event, to_event
 
-QUEUE_LIMIT = 1_000  # events of some 500 bytes that a slow subscriber may hold before it reads from the store
 PAGE = 500  # events per read of the store
+LINES = 100  # log lines per span
+LINES_S = 0.05  # spans of fewer lines come no closer together than this: a busy log is told in batches
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The stream has come to `seq`: replay is over (told once), or nothing was shown for a time of silence."""
+
+    seq: int
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What came after the given place is not kept any more, or never was; the stream goes on from `seq`."""
+
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Lines `first` to `last` of a log are committed. None (last < first): the task has changed, or may have."""
+
+    first: int
+    last: int
+
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -28,32 +53,52 @@ class Source(Protocol):
 
     @property
     def seq(self) -> int:
-        """The newest seq that was handed to the streams."""
+        """The newest seq that the topic is known to have."""
         ...
 
     async def join(self, stream: Stream[object]) -> None:
-        """Hand what comes to this stream; returns when `seq` is known."""
+        """Wake this stream from now on; returns when `seq` is known."""
         ...
 
     def leave(self, stream: Stream[object]) -> None:
         """No longer."""
         ...
 
+    def recent(self, seq: int) -> Sequence[Event] | None:
+        """What follows `seq`, from the ring; None when the ring has moved on."""
+        ...
+
     async def read(self, seq: int, limit: int) -> Sequence[CommittedEvent]:
         """Events after `seq` from the store; tries until it answers."""
+        ...
+
+    async def head(self) -> int:
+        """The newest seq by the store; tries until it answers."""
+        ...
+
+    def advance(self, seq: int) -> None:
+        """The log has at least `seq` lines."""
         ...
 
 
 class Stream(Generic[T_co]):
     """An asynchronous iterator: enter it (`async with`) to have a place, iterate it, leave it.
 
-    `seq` is the place: what follows it is delivered. Iterating without entering is allowed; it enters by itself.
+    `seq` is the place: what follows it comes next. It begins behind `after`, or with what is committed from now on.
+    Iterating without entering is allowed; it enters by itself. It ends when `end_at` says so, or never.
     """
 
-    def __init__(self, find: Callable[[], Source]) -> None:
+    def __init__(self, find: Callable[[], Source], after: int | None) -> None:
         self._find = find
+        self._after = after
         self._source: Source | None = None
-        self._wake = asyncio.Event()
+        self._ready: deque[T_co | Reached | Expired] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._replay_to = 0
+        self._is_live = False
+        self._is_silent = False
+        self._end: int | None = None
+        self._quiet_since = 0.0
         self.seq = 0
 
     async def __aenter__(self) -> Self:
@@ -61,11 +106,21 @@ class Stream(Generic[T_co]):
             source = self._source = self._find()
             try:
                 await source.join(self)
+                await self._start(source)
             except BaseException:
                 await self.aclose()
                 raise
-            self.seq = max(self.seq, source.seq)
         return self
+
+    async def _start(self, source: Source) -> None:
+        after = self._after
+        self.seq = source.seq if after is None else after
+        if self.seq > source.seq:  # from a page that is newer than what we have heard, or from nowhere
+            head = await source.head()
+            if self.seq > head:
+                self._expire(head)
+        self._replay_to = max(self.seq, source.seq)
+        self.touch()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -81,80 +136,116 @@ class Stream(Generic[T_co]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> T_co:
+    async def __anext__(self) -> T_co | Reached | Expired:
         await self.__aenter__()
-        while True:
-            self._wake.clear()
-            found = await self._take()
-            if found is not None:
-                return found
-            await self._wake.wait()
+        while not self._ready:
+            await self._advance()
+        return self._ready.popleft()
 
-    async def _take(self) -> T_co | None:
+    async def _advance(self) -> None:
+        """Have something ready, or wait until there may be."""
+        source = self._source
+        if source is None:
+            raise StopAsyncIteration
+        if self._is_silent:
+            self._tell_place()
+        elif await self._take(source):
+            return
+        elif not self._is_live and self.seq >= self._replay_to:
+            self._is_live = True
+            self._tell_place()
+        elif self._end is not None and self.seq >= self._end:
+            raise StopAsyncIteration
+        else:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+    async def _take(self, source: Source) -> bool:
+        """Move on by what is there; whether something was."""
         raise NotImplementedError
+
+    def _tell_place(self) -> None:
+        self.touch()
+        self._ready.append(Reached(self.seq, self._is_live))
+
+    def _expire(self, seq: int) -> None:
+        self.seq = seq
+        self._ready.append(Expired(seq))
+
+    def touch(self) -> None:
+        """Something was shown: silence begins anew."""
+        self._is_silent = False
+        self._quiet_since = asyncio.get_running_loop().time()
+
+    def tick(self, now: float, silence_s: float) -> None:
+        """Look at the clock: after a time of silence the place is told."""
+        if not self._is_silent and now - self._quiet_since >= silence_s:
+            self._is_silent = True
+            self.wake()
+
+    def skip(self) -> None:
+        """Pass over everything up to the present."""
+        self.touch()
+        self._ready.clear()
+        if self._source is not None:
+            self.seq = max(self.seq, self._source.seq)
+
+    def end_at(self, seq: int) -> None:
+        """End when everything up to `seq` was handed out: the newest line of a log that can have no more."""
+        self._end = seq
+        if self._source is not None:
+            self._source.advance(seq)
 
     def wake(self) -> None:
         """There may be something to take."""
-        self._wake.set()
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
 
 class EventStream(Stream[Event]):
     """The events of a topic."""
 
-    def __init__(self, find: Callable[[], Source], queue_limit: int = QUEUE_LIMIT) -> None:
-        super().__init__(find)
-        self._queue_limit = queue_limit
-        self._queue: deque[Event] = deque()
-        self._is_behind = False
-
-    def push(self, event: Event) -> None:
-        """The topic's next event."""
-        if not self._is_behind:
-            if len(self._queue) < self._queue_limit:
-                self._queue.append(event)
-            else:
-                self._is_behind = True
-        self._wake.set()
-
-    async def _take(self) -> Event | None:
-        while True:
-            while self._queue:
-                event = self._queue.popleft()
-                if event.seq <= self.seq:
-                    continue
-                if event.seq > self.seq + 1:
-                    raise EventsExpired(event.topic, self.seq)
-                self.seq = event.seq
-                return event
-            source = self._source
-            if not self._is_behind or source is None:
-                return None
-            page = await source.read(self.seq, PAGE)
-            self._queue.extend(to_event(event) for event in page)
-            # Pushes were ignored until here; from here on they follow what was read, or come again and are dropped.
-            self._is_behind = bool(page) and page[-1].seq < source.seq
+    async def _take(self, source: Source) -> bool:
+        if self.seq >= source.seq:
+            return False
+        found = source.recent(self.seq)
+        if found is None:
+            found = [to_event(event) for event in await source.read(self.seq, PAGE)]
+            if not found or found[0].seq != self.seq + 1:
+                self._expire(await source.head())
+                return True
+        self._ready.extend(found)
+        self.seq = found[-1].seq
+        return True
 
 
-class LogStream(Stream[tuple[int, int]]):
-    """Notices of a task's log, (first, last) seq of lines that are committed; what piles up becomes one notice.
+class LogStream(Stream[Span]):
+    """Spans of a task's log, of up to 100 lines; what piles up meanwhile is told together."""
 
-    A notice without lines (last < first) says that the task itself has changed, or that this may have been missed:
-    a final status writes no line, and who follows the log must look whether it ends.
-    """
-
-    def __init__(self, find: Callable[[], Source]) -> None:
-        super().__init__(find)
+    def __init__(self, find: Callable[[], Source], after: int | None) -> None:
+        super().__init__(find, after)
         self._is_nudged = False
+        self._told_at = 0.0
 
     def nudge(self) -> None:
-        """The task has changed, or may have."""
+        """The task has changed, or may have: a final status writes no line, and who follows must look at it."""
         self._is_nudged = True
-        self._wake.set()
+        self.wake()
 
-    async def _take(self) -> tuple[int, int] | None:
-        last = self.seq if self._source is None else self._source.seq
-        if last <= self.seq and not self._is_nudged:
-            return None
-        self._is_nudged = False
-        first, self.seq = self.seq + 1, max(self.seq, last)
-        return first, self.seq
+    async def _take(self, source: Source) -> bool:
+        lines = source.seq - self.seq
+        loop = asyncio.get_running_loop()
+        if lines > 0:
+            wait_s = self._told_at + LINES_S - loop.time()
+            if self._is_live and lines < LINES and wait_s > 0:
+                await asyncio.sleep(wait_s)
+            last = min(source.seq, self.seq + LINES)
+            self._ready.append(Span(self.seq + 1, last))
+            self.seq, self._told_at = last, loop.time()
+            return True
+        if self._is_nudged:
+            self._is_nudged = False
+            self._ready.append(Span(self.seq + 1, self.seq))
+            return True
+        return False

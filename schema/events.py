@@ -1,23 +1,24 @@
-"""What live fields deliver: unions of events, each with its cursor."""
+"""What live fields deliver: unions of events, each with its cursor. The fields are in subscriptions.py."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
-from strawberry import UNSET
 
 from domain.ids import show_id
-from execution.fields import column, computed, feed, interface_type, nested, object_type, one
+from execution.fields import column, computed, interface_type, nested, object_type, one
+from loaders import agents as agent_loaders
+from loaders import conversations as conversation_loaders
 from loaders import tasks as task_loaders
-from resolvers import tasks
-from resolvers.pages import decode_event_cursor, encode_event_cursor
+from resolvers import live, live_agents, live_conversations, live_tasks
+from resolvers.pages import encode_event_cursor
 from schema.scalars import EventCursor
-from schema.task_inputs import LogFilter, TaskEventFilter, nothing, to_facts, to_lines
 
 if TYPE_CHECKING:
+    from schema.agents import Agent
+    from schema.conversations import Message
     from schema.tasks import LogLine, Task
 
 CURSOR = "Where the stream stands behind this event: the next subscription's `after`."
@@ -40,9 +41,11 @@ def _task_id() -> Any:
     return computed(lambda event: show_id("task", event.task_id), needs=("task_id",), description="Which task.")
 
 
-@object_type(of=tasks.TaskChange, scope="METRICS", description="A task was created or changed, and matches the filter.")
+@object_type(
+    of=live_tasks.TaskChange, scope="METRICS", description="A task was created or changed, and matches the filter."
+)
 class TaskChanged(LiveEvent):
-    """resolvers.tasks.TaskChange."""
+    """resolvers.live_tasks.TaskChange."""
 
     task_id: strawberry.ID = _task_id()
     task: Annotated[Task, strawberry.lazy("schema.tasks")] | None = one(
@@ -54,43 +57,91 @@ class TaskChanged(LiveEvent):
 
 
 @object_type(
-    of=tasks.TaskLeave,
+    of=live_tasks.TaskLeave,
     scope="METRICS",
     description="A task no longer matches the filter, was deleted, or is no longer yours to see: take it off the list.",
 )
 class TaskLeft(LiveEvent):
-    """resolvers.tasks.TaskLeave."""
+    """resolvers.live_tasks.TaskLeave."""
 
     task_id: strawberry.ID = _task_id()
 
 
-@object_type(of=tasks.LogLines, scope="READ", description="Lines were appended to a task's log: up to 100 at once.")
+@object_type(
+    of=live_tasks.LogLines,
+    scope="READ",
+    description="Lines were appended to a task's log: up to 100 at once of one task, a whole batch of all.",
+)
 class LogLinesAppended(LiveEvent):
-    """resolvers.tasks.LogLines."""
+    """resolvers.live_tasks.LogLines."""
 
+    task_id: strawberry.ID = _task_id()
     lines: list[Annotated[LogLine, strawberry.lazy("schema.tasks")]] = nested(
         lambda event: event.lines, description="The lines, in order of seq."
     )
 
 
+def _agent_id() -> Any:
+    return computed(lambda event: show_id("agent", event.agent_id), needs=("agent_id",), description="Which agent.")
+
+
 @object_type(
-    of=tasks.Checkpoint,
+    of=live_agents.AgentChange, scope="METRICS", description="An agent is new or has changed, and matches the filter."
+)
+class AgentChanged(LiveEvent):
+    """resolvers.live_agents.AgentChange."""
+
+    agent_id: strawberry.ID = _agent_id()
+    agent: Annotated[Agent, strawberry.lazy("schema.agents")] | None = one(
+        agent_loaders.by_id, key="agent_id", description="The agent as it is now, which may be newer than this event."
+    )
+    is_new: bool = column(
+        description="Whether it was not in this stream's selection before: just seen first, or it has come to match."
+    )
+
+
+@object_type(
+    of=live_agents.AgentLeave,
     scope="METRICS",
-    description="Nothing happened, but the cursor has moved: comes once when replay is over, then after silence.",
+    description="An agent no longer matches the filter, or was deleted: take it off the list.",
+)
+class AgentLeft(LiveEvent):
+    """resolvers.live_agents.AgentLeave."""
+
+    agent_id: strawberry.ID = _agent_id()
+
+
+@object_type(of=live_conversations.MessageAdd, scope="METRICS", description="A message was added to the conversation.")
+class MessageAdded(LiveEvent):
+    """resolvers.live_conversations.MessageAdd."""
+
+    message_id: strawberry.ID = computed(
+        lambda event: show_id("message", event.message_id), needs=("message_id",), description="Which message."
+    )
+    message: Annotated[Message, strawberry.lazy("schema.conversations")] | None = one(
+        conversation_loaders.message_by_id, key="message_id", description="The message; null when it was deleted since."
+    )
+
+
+@object_type(
+    of=live.Checkpoint,
+    scope="METRICS",
+    description="Nothing to show, but here is the stream's place: comes once when replay is over and the stream is"
+    " live, at its start if there is nothing to replay, and then after every minute without an event.",
 )
 class Checkpoint(LiveEvent):
-    """resolvers.tasks.Checkpoint."""
+    """resolvers.live.Checkpoint."""
 
     is_live: bool = column(description="Whether the stream has caught up with the present.")
 
 
 @object_type(
-    of=tasks.CursorExpired,
+    of=live.CursorExpired,
     scope="METRICS",
     description="The cursor is too old, or of another history: read the data again. The stream goes on from `cursor`.",
 )
 class CursorExpired(LiveEvent):
-    """resolvers.tasks.CursorExpired."""
+    """resolvers.live.CursorExpired."""
 
 
 TaskEvent = Annotated[
@@ -99,52 +150,13 @@ TaskEvent = Annotated[
 ]
 TaskLogEvent = Annotated[
     LogLinesAppended | Checkpoint | CursorExpired,
-    strawberry.union("TaskLogEvent", description="What `taskLog` delivers."),
+    strawberry.union("TaskLogEvent", description="What `taskLog` and `logLines` deliver."),
 ]
-AfterCursor = Annotated[
-    EventCursor | None,
-    strawberry.argument(
-        description="Go on behind this cursor. Not possible yet: it is refused with CURSOR_NOT_SUPPORTED; without it"
-        " the stream starts now."
-    ),
+AgentEvent = Annotated[
+    AgentChanged | AgentLeft | Checkpoint | CursorExpired,
+    strawberry.union("AgentEvent", description="What `agentChanged` delivers."),
 ]
-
-
-def _after(cursor: Any) -> Any:
-    return None if nothing(cursor) is None else decode_event_cursor(cursor)
-
-
-def task_changed_arguments(
-    filter: Annotated[TaskEventFilter | None, strawberry.argument(description="Which tasks.")] = UNSET,
-    after: AfterCursor = UNSET,
-) -> tasks.WatchTasks:
-    """Arguments of `taskChanged`."""
-    return tasks.WatchTasks(to_facts(nothing(filter)), _after(after))
-
-
-def task_log_arguments(
-    task_id: Annotated[strawberry.ID, strawberry.argument(description="Whose log.")],
-    filter: Annotated[LogFilter | None, strawberry.argument(description="Which lines.")] = UNSET,
-    after: AfterCursor = UNSET,
-) -> tasks.WatchLog:
-    """Arguments of `taskLog`."""
-    return tasks.WatchLog(str(task_id), to_lines(nothing(filter)), _after(after))
-
-
-@strawberry.type
-class TaskSubscription:
-    """The live fields of tasks."""
-
-    task_changed: AsyncGenerator[TaskEvent, None] = feed(
-        tasks.watch_tasks,
-        scope="METRICS",
-        arguments=task_changed_arguments,
-        description="Every change of a task from now on, each once and in order.",
-    )
-    task_log: AsyncGenerator[TaskLogEvent, None] = feed(
-        tasks.watch_log,
-        scope="READ",
-        arguments=task_log_arguments,
-        description="A task's log from now on, in pieces of up to 100 lines; completes when the task is final and its"
-        " log is out.",
-    )
+MessageEvent = Annotated[
+    MessageAdded | Checkpoint | CursorExpired,
+    strawberry.union("MessageEvent", description="What `messageAdded` delivers."),
+]

@@ -50,13 +50,18 @@ class TaskFilter:
     flow_id: strawberry.ID | None = some("Of this flow, such as github:owner/repo#7.")
     git_branch: list[str] | None = some("On any of these branches.")
     created_at: TimeRange | None = some("Created in this range.")
+    is_stuck: bool | None = some("Whether it counts as stuck: see stuckReason.")
+    search: str | None = some(
+        "Its title or input contains this text, in any case: 3 letters or digits in a row at least, 200 characters at"
+        " most. Needs the scope READ; content that is not shown is not found."
+    )
 
 
 @strawberry.input(
     description=f"Which changes of tasks: what a live stream can filter on are the facts that its events carry. {RULE}"
 )
 class TaskEventFilter:
-    """Becomes resolvers.tasks.WatchTasks.facts."""
+    """Becomes resolvers.live_tasks.WatchTasks.facts."""
 
     status: list[TaskStatus] | None = some("Any of these statuses.")
     source: list[TaskSource] | None = some("Told of by any of these.")

@@ -86,7 +86,9 @@ class Server:
             async with asyncio.timeout(10):
                 while self.hub.follower_count(topic) <= before:  # noqa: ASYNC110 (the hub has no reason to tell)
                     await asyncio.sleep(0.005)
-            yield Subscription(socket)
+                subscription = Subscription(socket)
+                await subscription.next()  # the Checkpoint that every stream of events begins with
+            yield subscription
 
     async def write(self, batch: Batch) -> Applied:
         """Write records as an importer does, and publish."""

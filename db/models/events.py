@@ -62,11 +62,12 @@ class EventRow(Row):
 
 
 class TopicRow(Row):
-    """A row of `topics`."""
+    """The head of a topic; `is_closed`: it is the log of a task that has ended or is gone."""
 
     name: str
     seq: int
     min_seq: int
+    is_closed: bool
 
 
 class EpochRow(Row):

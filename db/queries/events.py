@@ -76,8 +76,17 @@ ORDER BY 1, 2
     EmittedRow,
 )
 
-HEAD = raw_statement("SELECT name, seq, min_seq FROM topics WHERE name = $1", TopicRow)
-HEADS = raw_statement("SELECT name, seq, min_seq FROM topics WHERE name = ANY($1::text[])", TopicRow)
+# A final status writes no log line: who follows the log of a task learns here that it has ended, or is gone.
+HEADS = raw_statement(
+    """
+SELECT n.name, coalesce(t.seq, 0) AS seq, coalesce(t.min_seq, 0) AS min_seq,
+       CASE WHEN n.name LIKE 'log:%' THEN NOT EXISTS (
+           SELECT FROM tasks WHERE id = substr(n.name, 5)::uuid AND status IN ('QUEUED', 'RUNNING', 'WAITING_INPUT')
+       ) ELSE false END AS is_closed
+FROM unnest($1::text[]) AS n(name) LEFT JOIN topics t ON t.name = n.name
+""",
+    TopicRow,
+)
 SINCE = raw_statement(
     "SELECT topic, seq, kind, facts, at FROM events WHERE topic = $1 AND seq > $2 ORDER BY seq LIMIT $3", EventRow
 )
@@ -125,14 +134,8 @@ async def emit(
     return emitted, heads
 
 
-async def head(handle: Handle, topic: str) -> int:
-    """The seq of the topic's newest event; 0 when it has none."""
-    row = await handle.fetch_row(HEAD, topic)
-    return 0 if row is None else row.seq
-
-
 async def heads(handle: Handle, names: Sequence[str]) -> dict[str, TopicRow]:
-    """The heads of several topics by name; a topic without events is missing."""
+    """The heads of several topics by name; a topic without events is at 0."""
     return {row.name: row for row in await handle.fetch(HEADS, list(names))}
 
 

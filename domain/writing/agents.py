@@ -42,12 +42,14 @@ async def write_agents(
     names = {row.id: key for key, row in stored.items()}
     behind = sorted(id_ for id_, key in names.items() if _advance(dict(states[id_]), told[key], now) is not None)
     visible = set(inserted)
+    before: dict[UUID, dict[str, Any]] = {}
     if behind:
-        states |= {row.id: dict(row.items()) for row in await agents.lock(transaction, behind)}
+        before = {row.id: dict(row.items()) for row in await agents.lock(transaction, behind)}
+        states |= {id_: dict(state) for id_, state in before.items()}
         advanced = {id_: _advance(states[id_], told[names[id_]], now) for id_ in behind}
         await agents.update(transaction, [states[id_] for id_ in behind if advanced[id_] is not None])
         visible |= {id_ for id_, shows in advanced.items() if shows}
-    _tell(transaction, [states[id_] for id_ in names if id_ in visible])
+    _tell(transaction, [(before.get(id_), states[id_]) for id_ in names if id_ in visible])
     return {key: (row.id, states[row.id]["type"]) for key, row in stored.items()}
 
 
@@ -115,13 +117,19 @@ def _minute(state: Mapping[str, Any]) -> datetime | None:
     return None if seen is None else seen.replace(second=0, microsecond=0)
 
 
-def _tell(transaction: WriteTransaction, states: Iterable[Mapping[str, Any]]) -> None:
-    for state in states:
+def _tell(transaction: WriteTransaction, changes: Iterable[tuple[Mapping[str, Any] | None, Mapping[str, Any]]]) -> None:
+    for before, after in changes:
         facts = {
-            "id": str(state["id"]),
-            "revision": state["revision"],
-            "host": str(state["host_id"]) if state["host_id"] else None,
-            "type": state["type"],
-            "status": state["status"],
+            "id": str(after["id"]),
+            "revision": after["revision"],
+            "before": _facts(before),
+            "after": _facts(after),
         }
         transaction.emit(TOPIC, "AgentChanged", facts)
+
+
+def _facts(state: Mapping[str, Any] | None) -> dict[str, str | None] | None:
+    if state is None:
+        return None
+    host = state["host_id"]
+    return {"host": str(host) if host else None, "type": state["type"], "status": state["status"]}

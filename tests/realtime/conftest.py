@@ -20,6 +20,7 @@ from local.programs import find_valkey
 from local.valkey import Valkey, url_at
 from pubsub.bus import Bus
 from pubsub.hub import Hub
+from pubsub.streams import Reached
 
 
 class RedisServer:
@@ -124,15 +125,20 @@ async def hub(bus: Bus, log: EventLog) -> AsyncIterator[Hub]:
 
 
 async def take(stream: Any, count: int, timeout_s: float = 10) -> list[Any]:
-    """The next `count` items."""
+    """The next `count` items, without the marks of where the stream stands."""
+    found: list[Any] = []
     async with asyncio.timeout(timeout_s):
-        return [await anext(stream) for _ in range(count)]
+        while len(found) < count:
+            item = await anext(stream)
+            if not isinstance(item, Reached):
+                found.append(item)
+    return found
 
 
 async def nothing_more(stream: Any, for_s: float = 0.2) -> None:
     """Assert that nothing comes."""
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(anext(stream), for_s)
+        await take(stream, 1, for_s)
 
 
 async def until(condition: Any, timeout_s: float = 10) -> None:

@@ -13,9 +13,9 @@ import pytest
 from db.database import Database
 from db.handles import NewLogLine
 from pubsub.bus import Bus
-from pubsub.errors import EventsExpired
 from pubsub.events import Event, LogNotice, decode, encode
-from pubsub.hub import Hub
+from pubsub.hub import Hub, Pace
+from pubsub.streams import Expired, Reached, Span
 from pubsub.topics import Channels, log_topic
 from tests.realtime.conftest import EventLog, RedisServer, nothing_more, take, until
 
@@ -74,7 +74,7 @@ async def test_a_hole_is_read_once_for_all_subscribers(bus: Bus, hub: Hub, log: 
 
 
 async def test_a_slow_subscriber_goes_on_from_the_log(bus: Bus, log: EventLog) -> None:
-    async with Hub(bus, log, queue_limit=10) as hub, hub.subscribe("tasks") as slow, hub.subscribe("tasks") as fast:
+    async with Hub(bus, log, ring=10) as hub, hub.subscribe("tasks") as slow, hub.subscribe("tasks") as fast:
         for _ in range(3):
             await bus.publish(await log.write("tasks", 30))
             assert len(await take(fast, 30)) == 30
@@ -83,17 +83,96 @@ async def test_a_slow_subscriber_goes_on_from_the_log(bus: Bus, log: EventLog) -
         assert (await take(slow, 1))[0].seq == 91
 
 
-async def test_one_that_outlived_retention_is_told(
-    bus: Bus, database: Database, log: EventLog, redis: RedisServer
+async def remove(database: Database, up_to: int) -> None:
+    """What retention does."""
+    async with database.write() as transaction:
+        await transaction.connection.execute("DELETE FROM events WHERE seq <= $1", up_to)
+        await transaction.connection.execute("UPDATE topics SET min_seq = $1", up_to)
+
+
+async def test_one_that_outlived_retention_is_told_and_goes_on(bus: Bus, database: Database, log: EventLog) -> None:
+    async with Hub(bus, log, ring=1) as hub, hub.subscribe("tasks") as slow:
+        await bus.publish(await log.write("tasks", 5))
+        await until(lambda: hub._topics["tasks"].seq == 5)
+        await remove(database, 3)
+        assert await take(slow, 1) == [Expired(5)]
+        await bus.publish(await log.write("tasks"))
+        assert [event.seq for event in await take(slow, 1)] == [6]
+
+
+@pytest.mark.parametrize("ring", [1, 1_000])
+async def test_replay_and_live_are_one_stream(bus: Bus, log: EventLog, ring: int) -> None:
+    async with Hub(bus, log, ring=ring) as hub, hub.subscribe("tasks") as early:
+        for _ in range(40):
+            await bus.publish(await log.write("tasks", 30))
+        for after in (0, 3, 1_170, 1_199, 1_200):
+            async with hub.subscribe("tasks", after) as stream:
+                got = [await anext(stream) for _ in range(1_200 - after)]
+                assert [event.seq for event in got if isinstance(event, Event)] == list(range(after + 1, 1_201))
+                assert await anext(stream) == Reached(1_200, is_live=True)
+                await nothing_more(stream, 0.05)
+        async with hub.subscribe("tasks", 1_150) as stream:
+            await bus.publish(await log.write("tasks", 10))
+            assert [event.seq for event in await take(stream, 60)] == list(range(1_151, 1_211))
+        assert len(await take(early, 1_210)) == 1_210
+
+
+@pytest.mark.parametrize("after", [-1, 2, 7, 2**62])
+async def test_a_place_that_is_not_kept_or_never_was(
+    bus: Bus, hub: Hub, database: Database, log: EventLog, after: int
 ) -> None:
-    async with Hub(bus, log, queue_limit=1) as hub, hub.subscribe("tasks") as slow:
+    await log.write("tasks", 6)
+    await remove(database, 3)
+    async with hub.subscribe("tasks", after) as stream:
+        assert [await anext(stream), await anext(stream)] == [Expired(6), Reached(6, is_live=True)]
+        await bus.publish(await log.write("tasks"))
+        assert [event.seq for event in await take(stream, 1)] == [7]
+
+
+async def test_a_place_whose_events_are_all_gone(bus: Bus, hub: Hub, database: Database, log: EventLog) -> None:
+    await log.write("tasks", 6)
+    await remove(database, 6)
+    async with hub.subscribe("tasks", 6) as exact, hub.subscribe("tasks", 5) as behind:
+        assert await anext(exact) == Reached(6, is_live=True)
+        assert await anext(behind) == Expired(6)
+
+
+async def test_a_cursor_that_is_ahead_of_what_was_heard_is_waited_for(bus: Bus, hub: Hub, log: EventLog) -> None:
+    """A page was read after its commit and before the message: what it has must not come again."""
+    async with hub.subscribe("tasks") as early:
         written = await log.write("tasks", 5)
-        await bus.publish(written)
-        assert (await take(slow, 1))[0].seq == 1
-        async with database.write() as transaction:
-            await transaction.connection.execute("DELETE FROM events WHERE seq < 4")
-        with pytest.raises(EventsExpired, match="load the data anew"):
-            await take(slow, 1)
+        async with hub.subscribe("tasks", 5) as stream:
+            await bus.publish([*written, *await log.write("tasks")])
+            assert [event.seq for event in await take(stream, 1)] == [6]
+            assert [event.seq for event in await take(early, 6)] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_lost_last_message_is_found_by_looking(bus: Bus, log: EventLog) -> None:
+    pace = Pace(poll_s=(0.1, 0.2), grace_s=0.05)
+    task_id = uuid.uuid4()
+    async with Hub(bus, log, pace=pace) as hub, hub.subscribe("tasks") as tasks, hub.subscribe_log(task_id) as lines:
+        await log.write("tasks", 3)
+        await log.write(log_topic(task_id), 2)
+        assert [event.seq for event in await take(tasks, 3, 2)] == [1, 2, 3]
+        seen = 0
+        while seen < 2:  # there is no such task: the stream is told to look at it, with and without lines
+            (span,) = await take(lines, 1, 2)
+            seen = span.last
+        reads = log.read_count
+        await asyncio.sleep(0.5)
+        assert log.read_count - reads <= 6  # one query for all topics; nothing is read that did not move
+
+
+async def test_silence_is_told_by_the_place(bus: Bus, log: EventLog) -> None:
+    pace = Pace(poll_s=(0.05, 0.1), silence_s=0.3)
+    async with Hub(bus, log, pace=pace) as hub, hub.subscribe("tasks") as tasks:
+        assert await anext(tasks) == Reached(0, is_live=True)
+        await bus.publish(await log.write("tasks", 2))
+        shown = [await anext(tasks), await anext(tasks)]
+        assert [event.seq for event in shown if isinstance(event, Event)] == [1, 2]
+        for _ in range(2):
+            async with asyncio.timeout(2):
+                assert await anext(tasks) == Reached(2, is_live=True)
 
 
 async def test_many_writers_and_many_subscribers(bus: Bus, hub: Hub, log: EventLog) -> None:
@@ -193,10 +272,10 @@ async def test_log_notices_cover_every_line_once(bus: Bus, hub: Hub, database: D
     async with hub.subscribe_log(task_id) as notices, hub.subscribe("logs") as batches:
         assert notices.seq == 2
         await append(3)
-        assert await take(notices, 1) == [(3, 5)]
+        assert await take(notices, 1) == [Span(3, 5)]
         await append(4, publish=False)
         await append(1)
-        assert await take(notices, 1) == [(6, 10)]
+        assert await take(notices, 1) == [Span(6, 10)]
         assert [event.facts["last"] for event in await take(batches, 3)] == [5, 9, 10]
         await nothing_more(notices)
     assert hub.watched == frozenset()
@@ -210,8 +289,9 @@ async def test_a_log_that_grew_during_a_gap(bus: Bus, hub: Hub, log: EventLog, r
         await redis.cut_clients()
         seen = 0
         while seen < 3:  # the first may have no lines: the task may have changed in the gap
-            ((first, seen),) = await take(notices, 1)
-            assert first <= 1
+            (span,) = await take(notices, 1)
+            seen = span.last
+            assert span.first <= 1
 
 
 async def test_a_change_of_the_task_wakes_who_follows_its_log(bus: Bus, hub: Hub, log: EventLog) -> None:
@@ -221,7 +301,7 @@ async def test_a_change_of_the_task_wakes_who_follows_its_log(bus: Bus, hub: Hub
         await bus.publish([other])
         await nothing_more(notices)
         await bus.publish([event])
-        assert await take(notices, 1) == [(1, 0)]
+        assert await take(notices, 1) == [Span(1, 0)]
         await nothing_more(notices)
 
 
@@ -240,11 +320,11 @@ async def test_unwatched_topics_cost_nothing(bus: Bus, hub: Hub, log: EventLog) 
 
 async def test_a_stream_enters_by_itself_and_is_left_once(bus: Bus, hub: Hub, log: EventLog) -> None:
     stream = hub.subscribe("tasks")
-    waiting = asyncio.create_task(anext(stream))
+    waiting = asyncio.create_task(take(stream, 1))
     await until(lambda: "tasks" in hub.watched)
     await asyncio.sleep(0.05)
     await bus.publish(await log.write("tasks"))
-    assert (await waiting).seq == 1
+    assert (await waiting)[0].seq == 1
     await stream.aclose()
     await stream.aclose()
     assert hub.watched == frozenset()

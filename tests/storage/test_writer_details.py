@@ -50,13 +50,13 @@ async def test_agents_tell_what_shows_and_when_they_were_seen_once_a_minute(data
         return Batch(agents=[AgentRecord("claude", "laptop", last_seen_at=at(seconds), **values)])
 
     _, events = await write(database, seen(0, type="EXECUTOR"))
-    assert [event.facts["type"] for event in events] == ["EXECUTOR"]
+    assert [event.facts["after"]["type"] for event in events] == ["EXECUTOR"]
     assert (await write(database, seen(10)))[1] == []
     assert (await write(database, seen(5)))[1] == []
     (row,) = await fetch("SELECT * FROM agents")
     assert (row["last_seen_at"], row["revision"], row["type"]) == (at(10), 1, "EXECUTOR")
     assert [event.facts["revision"] for event in (await write(database, seen(70)))[1]] == [2]
-    assert [event.facts["status"] for event in (await write(database, seen(71, status="BUSY")))[1]] == ["BUSY"]
+    assert [event.facts["after"]["status"] for event in (await write(database, seen(71, status="BUSY")))[1]] == ["BUSY"]
     await write(database, Batch(agents=[AgentRecord("claude", None), AgentRecord("claude", "desktop")]))
     assert (await write(database, Batch(agents=[AgentRecord("claude", None)])))[1] == []
     assert len(await fetch("SELECT FROM agents")) == 3
