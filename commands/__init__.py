@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from commands import import_, migrate, sample, sdl, serve, token
 from db.database import DatabaseUnavailable
+from ingest.formats import NothingToRead
 from local import LocalStoreError
 from pubsub.errors import RedisUnavailable
 
@@ -70,7 +71,7 @@ def run(settings: Settings, arguments: list[str], environment: Mapping[str, str]
         return 2
     try:
         return int(chosen.run(settings, chosen, environment))
-    except (LocalStoreError, DatabaseUnavailable, RedisUnavailable) as error:
+    except (LocalStoreError, DatabaseUnavailable, RedisUnavailable, NothingToRead) as error:
         print(f"fleetgraph: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

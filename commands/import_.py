@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.import_claude_code import import_claude_code
+from commands.import_claude_code import find, import_claude_code
 from commands.stores import borrow_stores
 from db import migrate
 from db.database import WriteTransaction, open_database
+from ingest.claude_code.files import Transcript
 from local import StoreUrls
 from pubsub.bus import Bus
 
@@ -47,13 +48,12 @@ def add_parser(commands: Any) -> None:
 
 def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Run it."""
+    transcripts = find(chosen.directories, environment)  # before a store is started for nothing
     with borrow_stores(settings) as urls:
-        return asyncio.run(_import(settings, urls, chosen, environment))
+        return asyncio.run(_import(settings, urls, chosen.host or settings.host_name, transcripts))
 
 
-async def _import(
-    settings: Settings, urls: StoreUrls, chosen: argparse.Namespace, environment: Mapping[str, str]
-) -> int:
+async def _import(settings: Settings, urls: StoreUrls, host: str, transcripts: list[Transcript]) -> int:
     from app import now
 
     await migrate.upgrade(urls.database_url)
@@ -66,13 +66,13 @@ async def _import(
 
             return await import_claude_code(
                 database,
-                chosen.directories,
-                host=chosen.host or settings.host_name,
-                environment=environment,
+                transcripts,
+                host=host,
                 clock=now,
                 publish=publish,
                 show_progress=sys.stdout.isatty(),
                 output=sys.stdout,
+                errors=sys.stderr,
             )
     finally:
         await database.close()

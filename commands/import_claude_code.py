@@ -29,21 +29,16 @@ STOPPED = 130  # what a shell expects of a program that Ctrl-C has ended
 
 async def import_claude_code(
     database: Database,
-    directories: Sequence[Path],
+    transcripts: Sequence[Transcript],
     *,
     host: str,
-    environment: Mapping[str, str],
     clock: Clock,
     publish: Publish,
     show_progress: bool,
     output: TextIO,
+    errors: TextIO,
 ) -> int:
-    """Import the transcripts below the folders (none: where Claude Code keeps them). Returns the exit code."""
-    try:
-        transcripts = _find(directories, environment)
-    except NothingToRead as error:
-        print(error, file=output)
-        return 1
+    """Import the transcripts and tell of it. Returns the exit code."""
     report, started = Report(), clock()
     total = sum(file.size for file in transcripts)
     bar = _progress(output) if show_progress else None
@@ -61,12 +56,12 @@ async def import_claude_code(
                 advance=advance,
             )
     except asyncio.CancelledError:
-        print("Stopped. What was read is kept; the same command goes on from here.", file=output)
+        print("Stopped. What was read is kept; the same command goes on from here.", file=errors)
         return STOPPED
     except Exception as error:
         logger.debug("the import stopped", exc_info=True)
         reason = str(error) or type(error).__name__
-        print(f"The import stopped: {reason}. What was read is kept; start it again to go on.", file=output)
+        print(f"The import stopped: {reason}. What was read is kept; start it again to go on.", file=errors)
         return 1
     for line in report_lines(report, clock() - started):
         print(line, file=output)
@@ -75,8 +70,8 @@ async def import_claude_code(
     return 1 if report.unreadable else 0
 
 
-def _find(directories: Sequence[Path], environment: Mapping[str, str]) -> list[Transcript]:
-    """The transcripts to read; of the default places only those that exist."""
+def find(directories: Sequence[Path], environment: Mapping[str, str]) -> list[Transcript]:
+    """The transcripts below the folders; without folders where Claude Code keeps them. Raises NothingToRead."""
     if directories:
         return find_transcripts(directories)
     home = Path(environment["HOME"]) if environment.get("HOME") else Path.home()

@@ -7,7 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.formats import NothingToRead
+from ingest.claude_code.rows import parse_line
+from ingest.formats import NotARow, NothingToRead
+
+# Enough to tell a transcript: real ones have a row in their first line.
+LINES_LOOKED_AT = 20
+LINE_LOOKED_AT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,7 @@ def default_directories(home: Path, environment: Mapping[str, str]) -> list[Path
 def find_transcripts(directories: Sequence[Path]) -> list[Transcript]:
     """All transcripts below the folders, sessions before sub-agents, oldest first; each file once.
 
-    A path may also be one file. Raises NothingToRead when a path does not exist, or holds no transcript.
+    A path may also be one file. Raises NothingToRead when a path does not exist, or nothing there is a transcript.
     """
     found: dict[str, Transcript] = {}
     for directory in directories:
@@ -45,6 +50,13 @@ def find_transcripts(directories: Sequence[Path]) -> list[Transcript]:
     if not found:
         places = ", ".join(str(directory) for directory in directories) or "the usual places"
         raise NothingToRead(f"no transcript (*.jsonl) in {places}; name the folder that holds them")
+    if not any(_may_hold_rows(file.path) for file in found.values()):
+        some = next(iter(found.values())).path
+        raise NothingToRead(
+            f"{some} is no transcript of Claude Code: it holds no row of one"
+            if len(found) == 1
+            else f"none of the {len(found)} files is a transcript of Claude Code, {some} for one"
+        )
     return sorted(found.values(), key=lambda file: (file.agent_id is not None, file.modified_at, str(file.path)))
 
 
@@ -67,6 +79,27 @@ def _transcript(path: Path) -> Transcript | None:
     if agent_id is not None and path.parent.name == "subagents":
         session = path.parent.parent.name
     return Transcript(path, status.st_size, status.st_mtime, session, agent_id)
+
+
+def _may_hold_rows(path: Path) -> bool:
+    """Whether one of the first lines is a row or the start of one; an empty or closed file is told of later."""
+    try:
+        with path.open("rb") as file:
+            lines = [file.readline(LINE_LOOKED_AT_BYTES) for _ in range(LINES_LOOKED_AT)]
+    except OSError:
+        return True
+    return not any(lines) or any(_may_be_row(line) for line in lines)
+
+
+def _may_be_row(line: bytes) -> bool:
+    line = line.removeprefix(b"\xef\xbb\xbf")
+    if not line.endswith(b"\n"):
+        return line.startswith(b"{")
+    try:
+        parse_line(line)
+    except NotARow:
+        return False
+    return True
 
 
 def shown(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from commands.import_claude_code import import_claude_code
+from commands.import_claude_code import find, import_claude_code
 from db.database import Database, WriteTransaction
 from db.handles import Event
 from ingest.claude_code.files import default_directories, find_transcripts
@@ -367,15 +367,19 @@ async def test_an_import_that_is_stopped_anywhere_leaves_nothing_half_written(im
 
 async def command(importer: Importer, *folders: Path, environment: dict[str, str] | None = None) -> tuple[int, str]:
     output = io.StringIO()
+    try:
+        transcripts = find(folders, environment or {})
+    except NothingToRead as error:
+        return 1, f"{error}\n"
     code = await import_claude_code(
         importer.database,
-        folders,
+        transcripts,
         host="laptop",
-        environment=environment or {},
         clock=lambda: LATER,
         publish=importer.publish,
         show_progress=False,
         output=output,
+        errors=output,
     )
     return code, output.getvalue()
 
@@ -409,6 +413,25 @@ async def test_a_folder_that_does_not_exist_is_one_line(importer: Importer, tmp_
     code, text = await command(importer, tmp_path / "empty")
     assert (code, text.count("\n")) == (1, 1)
     assert "no transcript (*.jsonl) in" in text
+
+
+@pytest.mark.parametrize("content", [b"hello\nworld\n", b"hello", b'{"a": 1}\n[2]\n', bytes(range(256))])
+def test_a_file_that_is_no_transcript_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_bytes(content)
+    with pytest.raises(NothingToRead, match=r"notes\.txt is no transcript of Claude Code"):
+        find_transcripts([tmp_path / "notes.txt"])
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_bytes(content)
+    with pytest.raises(NothingToRead, match="none of the 2 files is a transcript"):
+        find_transcripts([tmp_path])
+    write(tmp_path / "c.jsonl", [b"oops", prompt("p")])
+    assert len(find_transcripts([tmp_path])) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b'{"type": "us', b'\xef\xbb\xbf{"type": "user"}\n'])
+def test_a_file_that_may_become_a_transcript_is_one(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_bytes(content)
+    assert len(find_transcripts([tmp_path])) == 1
 
 
 async def test_a_database_that_goes_away_is_one_line(importer: Importer, fetch: Fetch) -> None:
