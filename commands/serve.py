@@ -17,7 +17,7 @@ import uvloop
 
 from commands.program import program
 from commands.sample import load_if_new
-from commands.stores import open_stores
+from commands.stores import hold_folder, open_stores
 from db import migrate
 from explorer.build import default_dist, start
 from local import DataFolder, LocalStoreError, StoreUrls
@@ -47,17 +47,16 @@ def add_parser(commands: Any) -> None:
 def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
     """Run it."""
     host, port = chosen.host or settings.host, chosen.port or settings.port
-    listener = _listen(host, port)
     try:
         with (
-            open_stores(settings) as (urls, folder),
+            hold_folder(settings) as folder,  # before the port: a second start should say where the first one is
+            _listen(host, port) as listener,
+            open_stores(settings) as urls,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(_serve(settings, urls, folder, listener, address(host, port)))
     except KeyboardInterrupt:  # before it was up, or once more while it stopped
         pass
-    finally:
-        listener.close()
     print("Fleetgraph has stopped.", file=sys.stderr)
     return 0
 

@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from local import DataFolder, LocalStores, StoreUrls, running_stores
+from local import DataFolder, LocalStoreError, LocalStores, StoreUrls, running_stores
 
 if TYPE_CHECKING:
     from app import Settings
 
 
+def hold_folder(settings: Settings) -> AbstractContextManager[DataFolder | None]:
+    """The data folder, held against a second server; None where nothing of ours has to be started.
+
+    Raises AlreadyRunning, LocalStoreError.
+    """
+    return nullcontext() if settings.database_url and settings.redis_url else DataFolder(settings.data_dir)
+
+
 @contextmanager
-def open_stores(settings: Settings, *, quiet: bool = False) -> Iterator[tuple[StoreUrls, DataFolder | None]]:
-    """URLs of both stores. The data folder is held, unless nothing of ours had to be started.
+def open_stores(settings: Settings, *, quiet: bool = False) -> Iterator[StoreUrls]:
+    """URLs of both stores; those that the settings do not name are started. The caller holds the folder.
 
     Raises LocalStoreError when the embedded stores cannot be started.
     """
     if settings.database_url and settings.redis_url:
-        yield StoreUrls(settings.database_url, settings.redis_url), None
+        yield StoreUrls(settings.database_url, settings.redis_url)
         return
-    with ExitStack() as stack:
-        folder = stack.enter_context(DataFolder(settings.data_dir))
-        stores = LocalStores(
-            settings.data_dir,
-            postgres=not settings.database_url,
-            valkey=not settings.redis_url,
-            on_progress=None if quiet else lambda line: print(line, file=sys.stderr),
-        )
-        started = stack.enter_context(stores)
-        yield StoreUrls(settings.database_url or started.database_url, settings.redis_url or started.redis_url), folder
+    stores = LocalStores(
+        settings.data_dir,
+        postgres=not settings.database_url,
+        valkey=not settings.redis_url,
+        on_progress=None if quiet else lambda line: print(line, file=sys.stderr),
+    )
+    with stores as started:
+        yield StoreUrls(settings.database_url or started.database_url, settings.redis_url or started.redis_url)
 
 
 @contextmanager
 def borrow_stores(settings: Settings) -> Iterator[StoreUrls]:
-    """URLs of both stores, of a server on the same data folder if one runs, else as `open_stores`."""
+    """URLs of both stores, of a server on the same data folder if one runs, else as `open_stores`.
+
+    Raises LocalStoreError.
+    """
     running = running_stores(settings.data_dir)
     if running is not None:
-        yield StoreUrls(settings.database_url or running.database_url, settings.redis_url or running.redis_url)
+        urls = StoreUrls(settings.database_url or running.database_url, settings.redis_url or running.redis_url)
+        for name, url in (("DATABASE_URL", urls.database_url), ("REDIS_URL", urls.redis_url)):
+            if not url:
+                raise LocalStoreError(
+                    f"the server that runs on the data folder {settings.data_dir} was given a {name}: give it here too"
+                )
+        yield urls
         return
-    with open_stores(settings, quiet=True) as (urls, _folder):
+    with hold_folder(settings), open_stores(settings, quiet=True) as urls:
         yield urls

@@ -10,6 +10,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +19,8 @@ from types import TracebackType
 from local import postgres, programs, valkey
 from local.errors import LocalStoreError
 from local.folder import is_held
-from local.postgres import Cluster, Postgres, ensure_initialised
-from local.process import Account, can_reach, unprivileged_account
+from local.postgres import READY_S, Cluster, Postgres, ensure_initialised
+from local.process import POLL_S, Account, can_reach, unprivileged_account
 from local.valkey import Valkey
 
 SOCKETS_PREFIX = "fleetgraph-"
@@ -119,11 +120,26 @@ class LocalStores:
 
 
 def running_stores(folder: Path) -> StoreUrls | None:
-    """The servers of the process that holds this data folder now; None when none does."""
-    if not is_held(folder):
-        return None
-    note = _read_note(folder)
-    return StoreUrls(note["database_url"], note["redis_url"]) if note else None
+    """The servers of the process that holds this data folder now, once they are up; None when none does.
+
+    Raises LocalStoreError when they do not come up.
+    """
+    deadline = time.monotonic() + READY_S
+    while is_held(folder):
+        note = _read_note(folder)
+        if note and _listen(note):
+            return StoreUrls(note["database_url"], note["redis_url"])
+        if time.monotonic() > deadline:
+            raise LocalStoreError(f"Fleetgraph is still starting on the data folder {folder}: try again in a moment.")
+        time.sleep(POLL_S)
+    return None
+
+
+def _listen(note: dict[str, str]) -> bool:
+    sockets = Path(note["sockets"])
+    return (not note["database_url"] or (sockets / f".s.PGSQL.{postgres.PORT}").exists()) and (
+        not note["redis_url"] or (sockets / valkey.SOCKET_NAME).exists()
+    )
 
 
 def _make_sockets(account: Account | None) -> Path:
