@@ -40,7 +40,6 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
         token.ensure()
         print(link(url, tickets.make(now())))
     elif chosen.new:
-        token.ensure()
         tickets.forget()
         print(token.renew())
     else:

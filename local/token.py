@@ -24,25 +24,34 @@ class LocalToken:
     def ensure(self) -> str:
         """The token; made at the first time. Raises LocalStoreError when the file cannot be used."""
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.path.exists():
                 self.renew()
             self.path.chmod(0o600)
         except OSError as error:
-            raise LocalStoreError(f"the token file {self.path} cannot be used: {error.strerror}") from error
+            raise self._unusable(error) from error
         value = self.read()
         if len(value) < len(PREFIX) + 20:
             raise LocalStoreError(f"the token in {self.path} is too short; make one with: fleetgraph token --new")
         return value
 
     def renew(self) -> str:
-        """Put a new token in the place of the old one, which is worth nothing from now on."""
+        """Put a new token in the place of the old one, which is worth nothing from now on. Raises LocalStoreError."""
         value = PREFIX + secrets.token_urlsafe(32)
         fresh = self.path.with_name(f".{NAME}.{secrets.token_hex(4)}")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(value + "\n")
-        fresh.replace(self.path)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(value + "\n")
+            fresh.replace(self.path)
+        except OSError as error:
+            raise self._unusable(error) from error
         return value
+
+    def _unusable(self, error: OSError) -> LocalStoreError:
+        return LocalStoreError(
+            f"the token file {self.path} cannot be used ({error.strerror}): give the folder to the user who runs"
+            " Fleetgraph, or name another in FLEETGRAPH_DATA_DIR"
+        )
 
     def read(self) -> str:
         """The token now; empty when there is none."""
