@@ -154,11 +154,11 @@ def connect_arguments(url: str) -> dict[str, Any]:
         )
     query = dict(parsed.query)
     arguments: dict[str, Any] = {
-        "user": parsed.username,
-        "password": parsed.password,
+        "user": parsed.username or query.pop("user", None),
+        "password": parsed.password or query.pop("password", None),
         "database": parsed.database,
         "host": query.pop("host", None) or parsed.host,
-        "port": parsed.port,
+        "port": parsed.port or query.pop("port", None),
     }
     ssl = query.pop("sslmode", None) or query.pop("ssl", None)
     if ssl:
@@ -216,8 +216,11 @@ async def open_database(url: str, *, read_size: int = READ_POOL_SIZE, write_size
 
 
 def describe(url: str) -> str:
-    """The URL without its password, for messages."""
-    return make_url(url).render_as_string(hide_password=True)
+    """The URL without its password and options, for messages."""
+    parsed = make_url(url)
+    host = (parsed.host or "").rpartition("@")[2]  # an @ in a password that was not written as %40
+    socket = {"host": parsed.query["host"]} if "host" in parsed.query else {}
+    return parsed.set(host=host, query=socket).render_as_string(hide_password=True)
 
 
 def explain(error: BaseException, where: str) -> str:
@@ -226,6 +229,8 @@ def explain(error: BaseException, where: str) -> str:
         return f"the database at {where} refused the user or password; correct DATABASE_URL"
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return f"the database named in {where} does not exist; create it (createdb), or correct DATABASE_URL"
+    if isinstance(error, ConnectionError) and "SSL" in str(error):
+        return f"the database at {where} does not speak TLS, or not as sslmode asks ({error}); correct DATABASE_URL"
     if isinstance(error, OSError | TimeoutError):
         return f"no database answers at {where}; start PostgreSQL there, or correct DATABASE_URL"
     return f"the database at {where} cannot be used: {error}"
