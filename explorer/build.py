@@ -13,8 +13,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -100,22 +100,34 @@ def start(dist: Path) -> subprocess.Popen[bytes] | None:
     """
     if is_current(dist):
         return None
-    program = f"from pathlib import Path; from explorer.build import run_in_background as run; run(Path({str(dist)!r}))"
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        cwd=FOLDER.parent,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the server, which then ends this process without a traceback
-    )
+    try:
+        _work_folder(dist).mkdir(parents=True, exist_ok=True)
+        lock = (_work_folder(dist) / "lock").open("w")
+    except OSError:
+        return None  # the page says that it is not built, and how to build it
+    with lock:
+        # Taken here and handed over, so that the page says from its first answer on that it is being built.
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        arguments = f"Path({str(dist)!r}), {lock.fileno()}"
+        program = f"from pathlib import Path; from explorer.build import run_in_background as run; run({arguments})"
+        return subprocess.Popen(
+            [sys.executable, "-c", program],
+            cwd=FOLDER.parent,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,  # Ctrl-C is for the server, which then ends this process without a traceback
+        )
 
 
-def run_in_background(dist: Path) -> None:
-    """Build as a child of a server: silent, and ended by the kernel when the server dies."""
+def run_in_background(dist: Path, lock: int) -> None:
+    """Build as a child of a server: silent, and ended by the kernel when the server dies. `lock` is its descriptor."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    sys.exit(0 if build(lambda _: None, dist) else 1)
+    with os.fdopen(lock, "w") as file:
+        sys.exit(0 if build(lambda _: None, dist, file) else 1)
 
 
 def main() -> None:
@@ -127,12 +139,16 @@ def main() -> None:
     sys.exit(0 if done else 1)
 
 
-def build(progress: Progress, dist: Path = DIST) -> bool:
-    """Build `dist` unless it is current, after any build under way; False when it failed (`progress` says why)."""
+def build(progress: Progress, dist: Path = DIST, lock: IO[str] | None = None) -> bool:
+    """Build `dist` unless it is current, after any build under way; False when it failed (`progress` says why).
+
+    `lock` is the lock's file where the caller has it open already.
+    """
     work = _work_folder(dist)
     try:
         work.mkdir(parents=True, exist_ok=True)
-        with _locked(work / "lock"):
+        with lock or (work / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             if is_current(dist):
                 progress("up to date")
                 return True
@@ -253,13 +269,6 @@ def _reason(output: str, exit_code: int) -> str:
 
 def _work_folder(dist: Path) -> Path:
     return dist.parent / ".build"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _is_locked(path: Path) -> bool:
