@@ -66,8 +66,8 @@ class Prepared:
     operation_name: str | None
     operation_type: str  # query, mutation, subscription
     scopes: frozenset[str]  # the union over its fields
-    operation: Operation  # with its plans
     cost: Cost
+    operation: Operation  # with its plans
 
 
 def request_error(message: str, code: str, **extensions: Any) -> RequestErrors:
@@ -79,11 +79,21 @@ class Operations:
     """Runs the operations of one schema.
 
     `describe_error` gives message and extensions of failures that clients may see; any other is masked and logged
-    under an id that the client gets too.
+    under an id that the client gets too. Without `plans`, graphql-core alone executes; `fallbacks` counts what it had
+    to do beside them, by reason.
     """
 
-    def __init__(self, schema: GraphQLSchema, describe_error: DescribeError, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        describe_error: DescribeError,
+        limits: Limits | None = None,
+        *,
+        plans: bool = True,
+    ) -> None:
         self.schema = schema
+        self._executor = PlanExecutor(schema, plans=plans)
+        self.fallbacks = self._executor.fallbacks
         self.limits = limits or Limits()
         self._describe_error = describe_error
         self._prepared: OrderedDict[tuple[str, str | None], Prepared] = OrderedDict()
@@ -114,6 +124,7 @@ class Operations:
             operation.operation.value,
             self._scopes(document),
             cost_of(self.schema, document, operation),
+            Operation(document, operation),
         )
 
     def _parse(self, query: str) -> DocumentNode:
@@ -188,8 +199,11 @@ class Operations:
     async def _run(
         self, prepared: Prepared, variables: dict[str, Any] | None, context: Context, root: Any
     ) -> dict[str, Any]:
-        scope = Scope(context)
-        answer = await self._executor.execute(prepared.operation, variables, context, root)
+        try:
+            async with asyncio.timeout(self.limits.seconds):
+                answer = await self._executor.execute(prepared.operation, variables, context, root)
+        except TimeoutError:
+            return {"data": None, "errors": [self._timeout()]}
         if answer.data is None and answer.errors and all(not error.path for error in answer.errors):
             raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in answer.errors])
         shown: dict[str, Any] = {"data": answer.data}

@@ -1,0 +1,395 @@
+"""Writes the functions of a plan as Python source and runs that source: the only file that does.
+
+One function per selection set works on a list of objects; one per relation calls its batch function once for all of
+them. Names in the source are ours or the schema's; whatever a document or a declaration gives enters as a constant.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    FieldNode,
+    GraphQLAbstractType,
+    GraphQLField,
+    GraphQLLeafType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    SelectionSetNode,
+    get_named_type,
+    is_leaf_type,
+)
+
+from execution.fields import Declaration, Kind, declaration_of
+from execution.plans.leaves import Anomaly, convert_leaves, leaf_expression
+from execution.plans.run import Arguments, checker, kind_of, listed, scatter, spread, together
+from execution.plans.selections import Selected, Selections, Uncovered
+
+MAX_FIELDS = 2_000  # response fields of one plan: as many as a document may have tokens
+RELATIONS = (Kind.LOADED, Kind.ONE, Kind.MANY, Kind.CONNECTION, Kind.JUDGED)
+ROOTS = (Kind.ROOT, Kind.MUTATION, Kind.FEED)
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the generated source; an asynchronous one has batch calls below it."""
+
+    name: str
+    is_async: bool
+
+    def call(self, *arguments: str) -> str:
+        """The expression that calls it."""
+        return f"{'await ' if self.is_async else ''}{self.name}({', '.join(arguments)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A field of the operation's own type. `complete` makes its values JSON, a list at a time."""
+
+    key: str
+    nodes: tuple[FieldNode, ...]
+    declaration: Declaration | None  # None: __typename, whose value is `constant`
+    arguments: Arguments | None = None
+    nullable: bool = False
+    complete: Callable[[list[Any], Any], Any] | None = None
+    is_async: bool = False
+    constant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """The roots of an operation, and the source of their functions with the names of its constants."""
+
+    roots: tuple[Root, ...]
+    source: str
+    constants: dict[str, object]
+
+
+@dataclass(slots=True)
+class _Body:
+    """A function over the objects of one selection set, while it is written."""
+
+    setup: list[str] = field(default_factory=list)
+    awaited: list[tuple[str, str]] = field(default_factory=list)  # (what is assigned, the coroutine)
+    items: list[str] = field(default_factory=list)  # of the dict of one object
+    columns: list[tuple[str, str]] = field(default_factory=list)  # (an object's part, the list of all parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Relation:
+    """A field that a batch function reads, and its function."""
+
+    index: int
+    key: str  # the constant that takes the batch key from an object
+    load: str
+    has_arguments: bool
+    function: Function
+    is_deep: bool  # reads more below what it has read
+
+
+class Compiler:
+    """Compiles one operation under given conditions. Raises Uncovered for what no plan does."""
+
+    def __init__(self, selections: Selections) -> None:
+        self._selections = selections
+        self._schema = selections.schema
+        self._source: list[str] = []
+        self._constants: dict[str, object] = {}
+        self._names: dict[tuple[str, int], str] = {}
+        self._functions: dict[tuple[str, tuple[int, ...]], Function] = {}
+        self._field_count = 0
+        self._number = 0
+
+    def compile(self) -> Compiled:
+        """Write and run the source."""
+        type_ = self._schema.get_root_type(self._selections.operation.operation)
+        if type_ is None:
+            raise Uncovered("root")
+        written = [
+            self._root(type_, selected)
+            for selected in self._selections.of(type_, [self._selections.operation.selection_set])
+        ]
+        source = "\n\n\n".join(self._source) + "\n"
+        names: dict[str, Any] = {
+            "Anomaly": Anomaly,
+            "listed": listed,
+            "scatter": scatter,
+            "spread": spread,
+            "together": together,
+            **self._constants,
+        }
+        exec(compile(source, "<plan>", "exec"), names)  # the names in it are ours, see the module
+        roots = tuple(
+            root if function is None else _with(root, names[function.name], function) for root, function in written
+        )
+        return Compiled(roots, source, self._constants)
+
+    # ---- names
+
+    def _new(self, hint: str) -> str:
+        self._number += 1
+        return f"{hint}{self._number}"
+
+    def _constant(self, hint: str, value: object) -> str:
+        """The name of an object in the source; one name for one object."""
+        known = (hint, hash(value)) if isinstance(value, str) else (hint, id(value))
+        name = self._names.get(known)
+        if name is None or (self._constants[name] is not value and self._constants[name] != value):
+            name = self._names[known] = self._new(hint)
+            self._constants[name] = value
+        return name
+
+    # ---- roots
+
+    def _root(self, type_: GraphQLObjectType, selected: Selected) -> tuple[Root, Function | None]:
+        if selected.name == "__typename":
+            return Root(selected.key, selected.nodes, None, constant=type_.name), None
+        if selected.name.startswith("__"):
+            raise Uncovered("introspection")
+        definition, declaration = self._declared(type_, selected)
+        if declaration.kind not in ROOTS or declaration.resolve is None:
+            raise Uncovered("kind")
+        lines: list[str] = []
+        out, is_async = self._complete(lines, definition.type, "values", selected.sets)
+        hint = f"{type_.name.lower()}_{selected.name}"
+        function = self._write(hint, "values, run", [*lines, f"return {out}"], is_async)
+        arguments = Arguments(self._schema, definition, selected.nodes[0], declaration)
+        nullable = not isinstance(definition.type, GraphQLNonNull)
+        return Root(selected.key, selected.nodes, declaration, arguments, nullable), function
+
+    def _declared(self, parent: GraphQLObjectType, selected: Selected) -> tuple[GraphQLField, Declaration]:
+        self._field_count += 1
+        if self._field_count > MAX_FIELDS:
+            raise Uncovered("size")
+        definition = parent.fields[selected.name]
+        declaration = declaration_of(definition)
+        if declaration is None:
+            raise Uncovered("kind")
+        return definition, declaration
+
+    # ---- values to JSON, a list at a time
+
+    def _complete(
+        self, lines: list[str], type_: GraphQLOutputType, values: str, sets: Sequence[SelectionSetNode]
+    ) -> tuple[str, bool]:
+        """Write lines that complete the values of the list named `values`; returns the result's name."""
+        nullable = not isinstance(type_, GraphQLNonNull)
+        inner: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+        out = self._new("out")
+        if is_leaf_type(get_named_type(inner)):
+            lines.append(f"{out} = {self._leaves(type_, values)}")
+            return out, False
+        given = values
+        if nullable:
+            given = self._new("given")
+            lines.append(f"{given} = [value for value in {values} if value is not None]")
+        if isinstance(inner, GraphQLList):
+            flat = self._new("flat")
+            lines.append(f"listed({given})")
+            lines.append(f"{flat} = [item for value in {given} for item in value]")
+            below, is_async = self._complete(lines, inner.of_type, flat, sets)
+            found, rest = self._new("found"), self._new("rest")
+            lines.append(f"{rest} = iter({below})")
+            lines.append(f"{found} = [[next({rest}) for _ in value] for value in {given}]")
+        else:
+            function = self._composite(inner, sets)
+            is_async, found = function.is_async, self._new("found")
+            lines.append(f"{found} = {function.call(given, 'run')}")
+        lines.append(f"{out} = spread({values}, {found})" if nullable else f"{out} = {found}")
+        return out, is_async
+
+    def _leaves(self, type_: GraphQLOutputType, values: str) -> str:
+        return f"[{self._leaf(type_, 'value')} for value in {values}]"
+
+    def _leaf(self, type_: GraphQLOutputType, value: str) -> str:
+        """The expression that completes one value of a leaf type or of lists of it."""
+        nullable = not isinstance(type_, GraphQLNonNull)
+        inner: Any = type_.of_type if isinstance(type_, GraphQLNonNull) else type_
+        if isinstance(inner, GraphQLList):
+            return f"{self._constant('leaves', convert_leaves(type_))}({value})"
+        leaf: GraphQLLeafType = inner
+        return leaf_expression(leaf, value, nullable=nullable, constant=self._constant)
+
+    def _composite(self, type_: Any, sets: Sequence[SelectionSetNode]) -> Function:
+        known = (type_.name, tuple(id(selection_set) for selection_set in sets))
+        function = self._functions.get(known)
+        if function is None:
+            write = self._object if isinstance(type_, GraphQLObjectType) else self._abstract
+            function = self._functions[known] = write(type_, sets)
+        return function
+
+    def _abstract(self, type_: GraphQLAbstractType, sets: Sequence[SelectionSetNode]) -> Function:
+        """A function that hands each object to its type's own, and puts the answers back in order."""
+        possible = self._schema.get_possible_types(type_)
+        members = {member.name: self._composite(member, sets) for member in possible}
+        table = self._new("members")
+        entries = ", ".join(
+            f"{self._constant('name', name)}: ({member.name}, {member.is_async})" for name, member in members.items()
+        )
+        kind = self._constant("kind", kind_of(possible))
+        function = self._write(
+            type_.name, "rows, run", [f"return await scatter(rows, {kind}, {table}, run)"], is_async=True
+        )
+        self._source.append(f"{table} = {{{entries}}}")
+        return function
+
+    # ---- selection sets
+
+    def _object(self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode]) -> Function:
+        body = _Body()
+        relations: list[_Relation] = []
+        for index, selected in enumerate(self._selections.of(type_, sets)):
+            key = self._constant("key", selected.key)
+            if selected.name == "__typename":
+                body.items.append(f"{key}: {self._constant('name', type_.name)}")
+                continue
+            definition, declaration = self._declared(type_, selected)
+            if declaration.kind in RELATIONS:
+                relations.append(self._relation(index, selected, definition, declaration))
+                self._add_column(body, key, f"all{index}", index)
+            elif is_leaf_type(get_named_type(definition.type)):
+                value = self._value(definition, declaration, "row")
+                body.items.append(f"{key}: {self._leaf(definition.type, value)}")
+            else:
+                self._nested(body, index, selected, self._value(definition, declaration, "row"), definition.type)
+                self._add_column(body, key, f"all{index}", index)
+        for group in _grouped(relations):
+            body.awaited.append(self._group(group))
+        return self._write_object(type_, body)
+
+    def _nested(self, body: _Body, index: int, selected: Selected, value: str, type_: GraphQLOutputType) -> None:
+        """Objects that the parents hold: completed at once, or beside the relations where they read more."""
+        lines = [f"values = [{value} for row in rows]"]
+        out, is_async = self._complete(lines, type_, "values", selected.sets)
+        function = self._write(f"inside_{selected.name}", "rows, run", [*lines, f"return {out}"], is_async)
+        if is_async:
+            body.awaited.append((f"all{index}", f"{function.name}(rows, run)"))
+        else:
+            body.setup.append(f"all{index} = {function.call('rows', 'run')}")
+
+    @staticmethod
+    def _add_column(body: _Body, key: str, values: str, index: int) -> None:
+        body.columns.append((f"part{index}", values))
+        body.items.append(f"{key}: part{index}")
+
+    def _value(self, definition: GraphQLField, declaration: Declaration, row: str) -> str:
+        """The expression of a field's value that the object itself has."""
+        match declaration.kind:
+            case Kind.COLUMN:
+                name = definition.extensions["strawberry-definition"].python_name
+                if not name.isidentifier() or keyword.iskeyword(name):
+                    raise Uncovered("name")
+                return f"{row}.{name}"
+            case Kind.COMPUTED | Kind.NESTED:
+                return f"{self._constant('read', declaration.read)}({row})"
+            case Kind.CONTEXTUAL:
+                return f"{self._constant('judge', declaration.judge)}({row}, run.context)"
+            case _:
+                raise Uncovered("kind")
+
+    def _write_object(self, type_: GraphQLObjectType, body: _Body) -> Function:
+        check = self._constant("check", checker(type_))
+        lines = [f"{check}(rows)"]
+        if body.awaited:
+            lines += ["if not rows:", "    return []"]
+        if len(body.awaited) == 1:
+            target, coroutine = body.awaited[0]
+            lines.append(f"{target} = await {coroutine}")
+        elif body.awaited:
+            targets = ", ".join(f"({target})" if "," in target else target for target, _ in body.awaited)
+            lines.append(f"{targets} = await together({', '.join(coroutine for _, coroutine in body.awaited)})")
+        lines += body.setup
+        names, lists = zip(*[("row", "rows"), *body.columns], strict=True)
+        source = f"zip({', '.join(lists)}, strict=True)" if body.columns else "rows"
+        lines += [
+            "found = []",
+            f"for {', '.join(names)} in {source}:",
+            "    found.append({",
+            *(f"        {item}," for item in body.items),
+            "    })",
+            "return found",
+        ]
+        return self._write(type_.name, "rows, run", lines, is_async=bool(body.awaited))
+
+    # ---- relations
+
+    def _relation(
+        self, index: int, selected: Selected, definition: GraphQLField, declaration: Declaration
+    ) -> _Relation:
+        """Write the function of one relation: keys of all objects, one call, the answer of each."""
+        key, load = self._constant("key_of", declaration.key), self._constant("load", declaration.load)
+        arguments = "None"
+        if declaration.arguments is not None:
+            bound = Arguments(self._schema, definition, selected.nodes[0], declaration)
+            arguments = f"{self._constant('arguments', bound)}(run.variables)"
+        nullable = declaration.kind is Kind.JUDGED or not isinstance(definition.type, GraphQLNonNull)
+        lines = [
+            f"keys = list(map({key}, rows))",
+            "wanted = dict.fromkeys(keys)",
+            *(["wanted.pop(None, None)"] if nullable else ["if None in wanted:", "    raise Anomaly('null')"]),
+            f"loaded = await run.load({load}, {arguments}, wanted)",
+        ]
+        if declaration.kind is Kind.JUDGED:
+            judge = self._constant("judge", declaration.judge)
+            lines.append(
+                f"values = [{judge}(row, run.context, None if key is None else loaded[key])"
+                " for row, key in zip(rows, keys, strict=True)]"
+            )
+            out, is_deep = self._complete(lines, definition.type, "values", selected.sets)
+            lines.append(f"return {out}")
+        else:
+            lines.append("values = [loaded[key] for key in wanted]")
+            if declaration.read is not None:
+                read = self._constant("read", declaration.read)
+                lines.append(f"values = [None if value is None else {read}(value) for value in values]")
+            out, is_deep = self._complete(lines, definition.type, "values", selected.sets)
+            lines += [
+                f"if len(keys) == len({out}):",
+                f"    return {out}",
+                f"answers = dict(zip(wanted, {out}, strict=True))",
+                "return [answers.get(key) for key in keys]",
+            ]
+        function = self._write(f"each_{selected.name}", "rows, run", lines, is_async=True)
+        return _Relation(index, key, load, declaration.arguments is not None, function, is_deep)
+
+    def _group(self, group: Sequence[_Relation]) -> tuple[str, str]:
+        """The coroutine of relations that share one call, and what its answer is assigned to."""
+        targets = ", ".join(f"all{relation.index}" for relation in group)
+        if len(group) == 1:
+            return targets, f"{group[0].function.name}(rows, run)"
+        calls = [f"{relation.function.name}(rows, run)" for relation in group]
+        at_once = sum(relation.is_deep for relation in group) > 1
+        answers = f"await together({', '.join(calls)})" if at_once else ", ".join(f"await {call}" for call in calls)
+        keys = ", ".join(f"**dict.fromkeys(map({relation.key}, rows))" for relation in group)
+        lines = [
+            f"wanted = {{{keys}}}",
+            "wanted.pop(None, None)",
+            f"await run.load({group[0].load}, None, wanted)",
+            f"return {answers}",
+        ]
+        return targets, f"{self._write('share', 'rows, run', lines, is_async=True).name}(rows, run)"
+
+    def _write(self, hint: str, parameters: str, lines: Iterable[str], is_async: bool) -> Function:
+        name = self._new(f"{hint}_")
+        body = "\n".join(f"    {line}" for line in lines)
+        self._source.append(f"{'async ' if is_async else ''}def {name}({parameters}):\n{body}")
+        return Function(name, is_async)
+
+
+def _with(root: Root, complete: Callable[[list[Any], Any], Any], function: Function) -> Root:
+    return Root(
+        root.key, root.nodes, root.declaration, root.arguments, root.nullable, complete, function.is_async, None
+    )
+
+
+def _grouped(relations: Sequence[_Relation]) -> list[list[_Relation]]:
+    """Relations by batch function, as far as they have no arguments that could differ."""
+    groups: dict[Any, list[_Relation]] = {}
+    for relation in relations:
+        groups.setdefault(relation.index if relation.has_arguments else relation.load, []).append(relation)
+    return list(groups.values())

@@ -1,0 +1,151 @@
+"""Decides between plan and graphql-core: a plan goes first.
+
+graphql-core serves what no plan covers, and finishes what a plan could not complete exactly, from what the plan has
+read already: no resolver and no batch function runs twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from typing import Any, cast
+
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    execute,
+)
+from graphql.execution.values import VariableValues, get_variable_values
+from strawberry.execution import optimized_is_awaitable
+
+from execution.fields import Context, Scope
+from execution.plans.leaves import Anomaly
+from execution.plans.plan import Plan
+from execution.plans.run import Resumed, Run
+from execution.plans.selections import Uncovered, condition_variables
+
+logger = logging.getLogger(__name__)
+
+MAX_PLANS = 8  # of one operation: one for each set of values of the variables in its conditions
+MAX_FALLBACKS = 8  # queries on graphql-core at a time: each may hold the loop for tens of milliseconds
+
+
+class Operation:
+    """An operation of a valid document, and its plans."""
+
+    def __init__(self, document: DocumentNode, definition: OperationDefinitionNode) -> None:
+        self.document = document
+        self.definition = definition
+        self.conditions = condition_variables(document)
+        self.uncovered: Uncovered | None = None  # why no plan serves it
+        self.plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
+
+
+class Executor:
+    """Executes operations of one schema; `fallbacks` counts those that graphql-core had to run, by reason."""
+
+    def __init__(self, schema: GraphQLSchema, *, plans: bool) -> None:
+        self._schema = schema
+        self._plans = plans
+        self._free = asyncio.Semaphore(MAX_FALLBACKS)
+        self.fallbacks: Counter[str] = Counter()
+
+    async def execute(
+        self, operation: Operation, variables: dict[str, Any] | None, context: Context, event: Any = None
+    ) -> ExecutionResult:
+        """Run it once; `event` is what a subscription delivers, else None."""
+        if not self._plans:
+            return await self._core(operation, variables, Scope(context), event)
+        coerced = self._coerced(operation, variables)
+        if isinstance(coerced, list):
+            return await self._core(operation, variables, Scope(context), event)  # tells the request's errors
+        try:
+            plan = self._plan(operation, coerced)
+        except Uncovered as uncovered:
+            return await self._fall_back(operation, variables, Scope(context), event, str(uncovered))
+        run = Run(context, coerced)
+        try:
+            return await plan.execute(run, event)
+        except Anomaly as anomaly:
+            reason = str(anomaly)
+        except Exception as error:
+            reason = type(error).__name__
+            logger.debug("a plan failed", exc_info=error)
+        resumed = Resumed(run)
+        return await self._fall_back(operation, variables, resumed, event, reason, resumed.resolve_root)
+
+    def _coerced(self, operation: Operation, variables: dict[str, Any] | None) -> VariableValues | list[Any]:
+        return get_variable_values(
+            self._schema, operation.definition.variable_definitions or (), variables or {}, max_errors=1
+        )
+
+    def _plan(self, operation: Operation, variables: VariableValues) -> Plan:
+        """The plan for these variables. Raises Uncovered."""
+        if operation.uncovered is not None:
+            raise operation.uncovered
+        conditions: tuple[Any, ...] = tuple(map(variables.coerced.get, operation.conditions))
+        plan = operation.plans.get(conditions)
+        if plan is not None:
+            operation.plans.move_to_end(conditions)
+            return plan
+        if None in conditions:
+            raise Uncovered("condition")  # null where the specification wants a Boolean: an error
+        decided = dict(zip(operation.conditions, conditions, strict=True))
+        try:
+            plan = Plan(self._schema, operation.document, operation.definition, decided)
+        except Uncovered as uncovered:
+            operation.uncovered = uncovered
+            raise
+        except Exception:
+            logger.exception("an operation cannot be compiled")
+            operation.uncovered = Uncovered("compiler")
+            raise operation.uncovered from None
+        operation.plans[conditions] = plan
+        if len(operation.plans) > MAX_PLANS:
+            operation.plans.popitem(last=False)
+        return plan
+
+    async def _fall_back(
+        self,
+        operation: Operation,
+        variables: dict[str, Any] | None,
+        scope: Scope,
+        event: Any,
+        reason: str,
+        middleware: Callable[..., Any] | None = None,
+    ) -> ExecutionResult:
+        self.fallbacks[reason] += 1
+        logger.debug("graphql-core runs an operation: %s", reason)
+        if operation.definition.operation is not OperationType.QUERY:
+            return await self._core(operation, variables, scope, event, middleware)
+        async with self._free:
+            return await self._core(operation, variables, scope, event, middleware)
+
+    async def _core(
+        self,
+        operation: Operation,
+        variables: dict[str, Any] | None,
+        scope: Scope,
+        event: Any,
+        middleware: Callable[..., Any] | None = None,
+    ) -> ExecutionResult:
+        name = operation.definition.name
+        result = execute(
+            self._schema,
+            operation.document,
+            root_value=event,
+            context_value=scope,
+            variable_values=variables,
+            operation_name=name.value if name else None,
+            middleware=None if middleware is None else [middleware],
+            is_awaitable=cast(Any, optimized_is_awaitable),
+        )
+        try:
+            return result if isinstance(result, ExecutionResult) else await result
+        finally:
+            scope.close()
