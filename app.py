@@ -15,7 +15,7 @@ if sys.argv[0].endswith("/fleetgraph"):  # loading takes a second: Ctrl-C ends t
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -40,6 +40,7 @@ from explorer import Explorer, TicketExchange
 from explorer.build import default_dist
 from explorer.ticket import PATH as TICKET_PATH
 from local.ticket import Tickets
+from jobs.sweeper import sweeping
 from local.token import LocalToken
 from pubsub.bus import Bus
 from pubsub.hub import Hub
@@ -177,9 +178,16 @@ class BoundEvents:
 
 @asynccontextmanager
 async def open_service(
-    settings: Settings, database_url: str, redis_url: str, *, clock: Callable[[], datetime] = now
+    settings: Settings,
+    database_url: str,
+    redis_url: str,
+    *,
+    clock: Callable[[], datetime] = now,
+    has_jobs: bool = True,
 ) -> AsyncIterator[Starlette]:
     """The application of one process, with its stores open. The database must be migrated.
+
+    Without `has_jobs` nothing happens by the clock alone: it is left to other processes.
 
     Raises DatabaseUnavailable, RedisUnavailable, LocalStoreError, each with one line that says what to do.
     `app.state.database` and `app.state.bus` are there for commands and tests.
@@ -191,6 +199,7 @@ async def open_service(
         async with (
             Bus(redis_url, epoch=database.epoch, prefix=settings.redis_prefix) as bus,
             Hub(bus, BoundEvents(database)) as hub,
+            sweeping(database, bus, clock) if has_jobs else nullcontext(),
         ):
             yield create_app(settings, database, bus, hub, token, clock)
     finally:

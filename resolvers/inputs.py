@@ -5,6 +5,7 @@ Sizes are bounded here, below what an index entry of PostgreSQL can hold (2,704 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -54,6 +55,14 @@ def word(text: str, path: Path, most: int = MAX_WORD) -> str:
 def optional_word(text: str | None, path: Path, most: int = MAX_WORD) -> str | None:
     """`word`, for what may be absent."""
     return None if text is None else word(text, path, most)
+
+
+def search_text(text: str, path: Path) -> str:
+    """A text to look for. Raises InvalidInput without three letters or digits in a row: no index knows less."""
+    wanted = word(text, path).strip()
+    if not re.search(r"[^\W_]{3}", wanted):
+        raise InvalidInput(f"{path[-1]} is {shown(text)}; it must have 3 letters or digits in a row.", path)
+    return wanted
 
 
 def title(text: str | None) -> str | None:

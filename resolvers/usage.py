@@ -41,7 +41,7 @@ async def get_summary(context: Context, wanted: GetSummary) -> Summary:
     """Sums over a range: model calls by their own time, tasks by their creation. Raises InvalidInput."""
     now = context.clock()
     span = resolve_range(wanted.range, now)
-    selection = wanted.filter.at(now)
+    selection = wanted.filter.at(now, context.viewer)
     usage = await queries.summary_usage(context.reader, span.start, span.end, selection)
     tasks = await queries.summary_tasks(context.reader, span.start, span.end, selection)
     return Summary(

@@ -17,14 +17,16 @@ from loaders import access as access_loaders
 from loaders import agents as loaders
 from loaders import tasks as task_loaders
 from resolvers import agents as resolvers
-from resolvers.pages import DEFAULT_PAGE, page_request
+from resolvers.pages import DEFAULT_PAGE
 from schema.enums import AgentStatus, AgentType
 from schema.node import Node, node_id
 from schema.pagination import (
     TOTAL_COUNT,
     After,
+    Before,
     EdgeValue,
     First,
+    Last,
     PageInfo,
     at_most_argument,
     edge_cursor,
@@ -35,7 +37,7 @@ from schema.pagination import (
     page_info,
 )
 from schema.scalars import EventCursor
-from schema.task_inputs import RULE, given, ids, nothing, some, words
+from schema.task_inputs import RULE, given, ids, nothing, page_of, some, words
 
 if TYPE_CHECKING:
     from schema.access import Host
@@ -62,9 +64,11 @@ def to_selection(chosen: AgentFilter | None) -> AgentSelection:
     )
 
 
-def current_tasks_arguments(first: First = UNSET) -> PageRequest:
-    """The argument of `currentTasks`."""
-    return page_request(CREATED_AT_DESC, nothing(first))
+def current_tasks_arguments(
+    first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+) -> PageRequest:
+    """Arguments of `currentTasks`."""
+    return page_of(CREATED_AT_DESC, first, after, last, before)
 
 
 @object_type(of=AgentRow, scope="METRICS", description="A program that works on tasks. Unique by host and name.")
@@ -113,9 +117,11 @@ def agents_arguments(
     filter: Annotated[AgentFilter | None, strawberry.argument(description="Which agents.")] = UNSET,
     first: First = UNSET,
     after: After = UNSET,
+    last: Last = UNSET,
+    before: Before = UNSET,
 ) -> resolvers.ListAgents:
     """Arguments of `agents`."""
-    page = page_request(NAME, nothing(first), nothing(after), default=DEFAULT_PAGE)
+    page = page_of(NAME, first, after, last, before, default=DEFAULT_PAGE)
     return resolvers.ListAgents(to_selection(nothing(filter)), page)
 
 

@@ -18,7 +18,7 @@ from loaders import conversations as loaders
 from loaders import tasks as task_loaders
 from loaders import usage as usage_loaders
 from resolvers import conversations as resolvers
-from resolvers.pages import DEFAULT_PAGE, page_request
+from resolvers.pages import DEFAULT_PAGE
 from schema.enums import ContentAccess, MessageRole, Visibility
 from schema.node import Node, node_id
 from schema.pagination import (
@@ -39,7 +39,7 @@ from schema.pagination import (
 )
 from schema.ranges import TimeRange, to_range
 from schema.scalars import EventCursor, SafeInt
-from schema.task_inputs import RULE, children_arguments, given, ids, nothing, some
+from schema.task_inputs import RULE, children_arguments, given, ids, nothing, page_of, some
 
 if TYPE_CHECKING:
     from schema.access import Host, Project, User
@@ -77,7 +77,7 @@ def messages_arguments(
     first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
 ) -> PageRequest:
     """Arguments of `messages`."""
-    return page_request(MESSAGE_SEQ, nothing(first), nothing(after), nothing(last), nothing(before))
+    return page_of(MESSAGE_SEQ, first, after, last, before)
 
 
 @object_type(of=ConversationRow, scope="METRICS", description="A conversation with agents, or a session of one.")
@@ -185,9 +185,11 @@ def conversations_arguments(
     filter: Annotated[ConversationFilter | None, strawberry.argument(description="Which conversations.")] = UNSET,
     first: First = UNSET,
     after: After = UNSET,
+    last: Last = UNSET,
+    before: Before = UNSET,
 ) -> resolvers.ListConversations:
     """Arguments of `conversations`."""
-    page = page_request(CREATED_AT_DESC, nothing(first), nothing(after), default=DEFAULT_PAGE)
+    page = page_of(CREATED_AT_DESC, first, after, last, before, default=DEFAULT_PAGE)
     return resolvers.ListConversations(to_filter(nothing(filter)), page)
 
 

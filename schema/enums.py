@@ -151,6 +151,7 @@ class TaskOrderField(Enum):
     """Orders."""
 
     CREATED_AT = value("CREATED_AT", description="When the task was created. Rows never move.")
+    UPDATED_AT = value("UPDATED_AT", description="When anything of it last changed. Rows move while tasks run.")
     COST = value("COST", description="What its model calls cost. Rows may move while tasks run.")
 
 

@@ -86,7 +86,7 @@ class InvalidTransition(UserError):
         task_loaders.by_id,
         key="task_id",
         description="The task as it is now. Not named `task`, so that it can be selected beside a success's own.",
-    
+
     )
 
 

@@ -10,16 +10,17 @@ from uuid import UUID
 import strawberry
 from strawberry import UNSET
 
-from db.pages import PageRequest
+from db.pages import Order, PageRequest
 from db.queries import tasks as queries
 from db.queries.tasks import ALL_LINES, LogSelection, TaskSelection
 from domain.ids import parse_id
 from domain.text import clean
 from loaders.tasks import LogPageRequest
 from resolvers import tasks
-from resolvers.pages import DEFAULT_PAGE, MAX_LOG_PAGE, page_request
+from resolvers.inputs import search_text
+from resolvers.pages import DEFAULT_NESTED_PAGE, DEFAULT_PAGE, MAX_LOG_PAGE, page_request
 from schema.enums import AgentType, LogLevel, LogStream, SortDirection, TaskOrderField, TaskSource, TaskStatus
-from schema.pagination import After, Before, First
+from schema.pagination import After, Before, First, Last
 from schema.ranges import TimeRange, to_range
 
 RULE = (
@@ -152,6 +153,10 @@ def to_filter(chosen: TaskFilter | None) -> tasks.TaskFilter:
             created_at = to_range(value)
         elif name == "flow_id":
             values[name] = clean(str(value))
+        elif name == "is_stuck":
+            values["stuck" if value else "not_stuck"] = True
+        elif name == "search":
+            values[name] = search_text(value, ("filter", "search"))
         else:
             values[name] = words(value)
     return tasks.TaskFilter(TaskSelection(**values), created_at)
@@ -188,6 +193,8 @@ def to_lines(chosen: LogFilter | None) -> LogSelection:
 ORDERS = {
     (TaskOrderField.CREATED_AT, SortDirection.ASC): queries.CREATED_AT,
     (TaskOrderField.CREATED_AT, SortDirection.DESC): queries.CREATED_AT_DESC,
+    (TaskOrderField.UPDATED_AT, SortDirection.ASC): queries.UPDATED_AT,
+    (TaskOrderField.UPDATED_AT, SortDirection.DESC): queries.UPDATED_AT_DESC,
     (TaskOrderField.COST, SortDirection.ASC): queries.COST,
     (TaskOrderField.COST, SortDirection.DESC): queries.COST_DESC,
 }
@@ -204,22 +211,38 @@ def nothing(value: Any) -> Any:
     return None if value is UNSET else value
 
 
+def page_of(
+    order: Order,
+    first: int | None,
+    after: str | None,
+    last: int | None,
+    before: str | None,
+    default: int = DEFAULT_NESTED_PAGE,
+) -> PageRequest:
+    """The page that the four arguments of a connection ask for."""
+    return page_request(order, nothing(first), nothing(after), nothing(last), nothing(before), default=default)
+
+
 def tasks_arguments(
     filter: FilterArgument = UNSET,
     order_by: OrderArgument = NEWEST_FIRST,
     first: First = UNSET,
     after: After = UNSET,
+    last: Last = UNSET,
+    before: Before = UNSET,
 ) -> tasks.ListTasks:
     """Arguments of `tasks`."""
     wanted = order_by if given(order_by) and order_by is not None else NEWEST_FIRST
     order = ORDERS[wanted.field, wanted.direction]
-    page = page_request(order, nothing(first), nothing(after), default=DEFAULT_PAGE)
+    page = page_of(order, first, after, last, before, default=DEFAULT_PAGE)
     return tasks.ListTasks(to_filter(nothing(filter)), order, page)
 
 
-def children_arguments(first: First = UNSET, after: After = UNSET) -> PageRequest:
+def children_arguments(
+    first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+) -> PageRequest:
     """Arguments of `children`, and of other lists of tasks in order of creation."""
-    return page_request(queries.CREATED_AT, nothing(first), nothing(after))
+    return page_of(queries.CREATED_AT, first, after, last, before)
 
 
 LogFirst = Annotated[
@@ -245,9 +268,11 @@ def log_arguments(
     return LogPageRequest(page, to_lines(nothing(filter)))
 
 
-def tool_call_arguments(first: First = UNSET, after: After = UNSET) -> PageRequest:
+def tool_call_arguments(
+    first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+) -> PageRequest:
     """Arguments of `toolCalls`."""
-    return page_request(queries.TOOL_STARTED_AT, nothing(first), nothing(after))
+    return page_of(queries.TOOL_STARTED_AT, first, after, last, before)
 
 
 def include_children(

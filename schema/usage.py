@@ -15,13 +15,24 @@ from execution.fields import column, computed, interface_type, nested, object_ty
 from loaders import access as access_loaders
 from loaders import tasks as task_loaders
 from resolvers import usage as resolvers
-from resolvers.pages import page_request
 from schema.enums import CostSource
 from schema.node import Node, node_id
-from schema.pagination import After, EdgeValue, First, PageInfo, edge_cursor, edge_node, edges, nodes, page_info
+from schema.pagination import (
+    After,
+    Before,
+    EdgeValue,
+    First,
+    Last,
+    PageInfo,
+    edge_cursor,
+    edge_node,
+    edges,
+    nodes,
+    page_info,
+)
 from schema.ranges import TimeRange, to_range
 from schema.scalars import USD, SafeInt
-from schema.task_inputs import TaskFilter, nothing, to_filter
+from schema.task_inputs import TaskFilter, nothing, page_of, to_filter
 
 if TYPE_CHECKING:
     from schema.access import Host, Project, User
@@ -130,9 +141,11 @@ class Summary:
     )
 
 
-def usage_arguments(first: First = UNSET, after: After = UNSET) -> PageRequest:
+def usage_arguments(
+    first: First = UNSET, after: After = UNSET, last: Last = UNSET, before: Before = UNSET
+) -> PageRequest:
     """Arguments of `usageRecords`."""
-    return page_request(resolvers.RECORD_ORDER, nothing(first), nothing(after))
+    return page_of(resolvers.RECORD_ORDER, first, after, last, before)
 
 
 def summary_arguments(

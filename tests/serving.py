@@ -34,11 +34,16 @@ async def listening(app: Any) -> AsyncIterator[int]:
 
 @asynccontextmanager
 async def serving(
-    settings: Settings, database_url: str, redis_url: str, *, clock: Callable[[], datetime] = now
+    settings: Settings,
+    database_url: str,
+    redis_url: str,
+    *,
+    clock: Callable[[], datetime] = now,
+    has_jobs: bool = False,
 ) -> AsyncIterator[Server]:
-    """The whole service over stores that run; the database must be migrated."""
+    """The service over stores that run; the database must be migrated. Its sweeper changes tasks behind a test."""
     async with (
-        open_service(settings, database_url, redis_url, clock=clock) as app,
+        open_service(settings, database_url, redis_url, clock=clock, has_jobs=has_jobs) as app,
         listening(app) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
     ):

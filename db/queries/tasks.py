@@ -6,20 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Select,
     Text,
     Uuid,
+    and_,
     any_,
     bindparam,
     column,
     func,
     lateral,
     literal_column,
+    or_,
     select,
     true,
 )
@@ -43,6 +46,8 @@ from db.statements import Statement, compile_statement, row_columns, uuids
 
 CREATED_AT = Order("CREATED_AT", ("created_at", "id"))
 CREATED_AT_DESC = Order("CREATED_AT:DESC", ("created_at", "id"), descending=True)
+UPDATED_AT = Order("UPDATED_AT", ("updated_at", "id"))
+UPDATED_AT_DESC = Order("UPDATED_AT:DESC", ("updated_at", "id"), descending=True)
 COST = Order("COST", ("cost_usd", "id"))
 COST_DESC = Order("COST:DESC", ("cost_usd", "id"), descending=True)
 LOG_SEQ = Order("LOG", ("seq",))
@@ -72,6 +77,10 @@ class TaskSelection:
     git_branch: tuple[str, ...] | None = None
     created_from: datetime | None = None
     created_to: datetime | None = None
+    # Two conditions and no value: so that each is a statement of its own, which the index of marked tasks serves.
+    stuck: Literal[True] | None = None
+    not_stuck: Literal[True] | None = None
+    search: str | None = None  # a text that the title or input contains, in any case
 
     def shape(self) -> tuple[str, ...]:
         """The names of the conditions: one compiled statement each."""
@@ -82,10 +91,16 @@ class TaskSelection:
         return tuple(list(value) if isinstance(value, tuple) else value for value in map(self._value, self.shape()))
 
     def _value(self, name: str) -> Any:
-        return getattr(self, name)
+        value = getattr(self, name)
+        return containing(value) if name == "search" else value
 
 
 ALL_TASKS = TaskSelection()
+
+
+def containing(text: str) -> str:
+    """The pattern of LIKE for texts that contain this one."""
+    return "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +123,14 @@ def task_conditions(shape: Sequence[str]) -> list[ColumnElement[bool]]:
             conditions.append(tasks.c.created_at < bindparam(name, type_=INSTANT))
         elif name == "flow_id":
             conditions.append(tasks.c.flow_id == bindparam(name, type_=Text()))
+        elif name in ("stuck", "not_stuck"):
+            marked = tasks.c.stuck_since.is_not(None) if name == "stuck" else tasks.c.stuck_since.is_(None)
+            conditions.append(and_(marked, bindparam(name, type_=Boolean())))
+        elif name == "search":
+            # What is not shown is not found either. Both columns are in one index of trigrams.
+            pattern = bindparam(name, type_=Text())
+            found = or_(tasks.c.title.ilike(pattern), tasks.c.input.ilike(pattern))
+            conditions += [found, tasks.c.content_access == literal_column("'FULL'")]
         elif name == "agent_type":
             of_type = select(agents.c.id).where(agents.c.type == any_(bindparam(name, type_=ARRAY(Text()))))
             conditions.append(tasks.c.agent_id.in_(of_type))
@@ -303,14 +326,22 @@ async def log_range(handle: Handle, task_id: UUID, first: int, last: int) -> lis
 
 
 @lru_cache(maxsize=4)
-def _tool_calls(has_place: bool) -> Statement[ToolCallRow]:
-    clause = keyset_select(tool_calls, ToolCallRow, TOOL_STARTED_AT, topic=TOPIC, parent="task_id", has_place=has_place)
+def _tool_calls(has_place: bool, backward: bool) -> Statement[ToolCallRow]:
+    clause = keyset_select(
+        tool_calls,
+        ToolCallRow,
+        TOOL_STARTED_AT,
+        topic=TOPIC,
+        parent="task_id",
+        has_place=has_place,
+        backward=backward,
+    )
     return compile_statement(clause, ToolCallRow, "keys", *_place(TOOL_STARTED_AT, has_place), "limit")
 
 
 async def tool_calls_by_task(handle: Handle, task_ids: Sequence[UUID], request: PageRequest) -> list[ToolCallRow]:
     """A page of the tool calls of each task: see `parent_key`."""
-    statement = _tool_calls(request.place is not None)
+    statement = _tool_calls(request.place is not None, request.backward)
     return await handle.fetch(statement, list(task_ids), *(request.place or ()), request.limit + 1)
 
 

@@ -46,10 +46,16 @@ async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[UsageRecordRow]:
     return await handle.fetch(BY_ID, list(ids))
 
 
-@lru_cache(maxsize=2)
-def _records(has_place: bool) -> Statement[UsageRecordRow]:
+@lru_cache(maxsize=4)
+def _records(has_place: bool, backward: bool) -> Statement[UsageRecordRow]:
     clause = keyset_select(
-        usage_records, UsageRecordRow, RECORD_AT, topic="tasks", parent="task_id", has_place=has_place
+        usage_records,
+        UsageRecordRow,
+        RECORD_AT,
+        topic="tasks",
+        parent="task_id",
+        has_place=has_place,
+        backward=backward,
     )
     place = ("place_0", "place_1") if has_place else ()
     return compile_statement(clause, UsageRecordRow, "keys", *place, "limit")
@@ -57,7 +63,7 @@ def _records(has_place: bool) -> Statement[UsageRecordRow]:
 
 async def records_by_task(handle: Handle, task_ids: Sequence[UUID], request: PageRequest) -> list[UsageRecordRow]:
     """A page of the records of each task: see `parent_key`."""
-    statement = _records(request.place is not None)
+    statement = _records(request.place is not None, request.backward)
     return await handle.fetch(statement, list(task_ids), *(request.place or ()), request.limit + 1)
 
 

@@ -18,6 +18,7 @@ PACKAGES = (
     "execution",
     "explorer",
     "ingest",
+    "jobs",
     "loaders",
     "local",
     "pubsub",
