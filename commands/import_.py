@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.import_claude_code import find, import_claude_code
+from commands.import_claude_loop import import_claude_loop, timezone
 from commands.stores import borrow_stores
 from db import migrate
-from db.database import WriteTransaction, open_database
-from ingest.claude_code.files import Transcript
+from db.database import Database, WriteTransaction, open_database
+from ingest.claude_loop.files import find_loops
+from ingest.run import Clock, Publish
 from local import StoreUrls
 from pubsub.bus import Bus
 
 if TYPE_CHECKING:
     from app import Settings
+
+Work = Callable[[Database, Publish, Clock], Awaitable[int]]
 
 
 def add_parser(commands: Any) -> None:
@@ -44,16 +48,70 @@ def add_parser(commands: Any) -> None:
     )
     claude_code.add_argument("--host", help="the name of the machine that wrote them (this machine's)")
     claude_code.set_defaults(run=run)
+    claude_loop = formats.add_parser(
+        "claude-loop",
+        help="runs, stories and progress logs of claude-loop",
+        description="Import projects of claude-loop: runs with cost and metrics, PRDs with their stories, iterations as"
+        " tasks with their part of the progress log. A file that has not changed is not read again.",
+    )
+    claude_loop.add_argument(
+        "directories",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="projects' folders (those that hold .claude-loop or prd.json), or a folder above many",
+    )
+    claude_loop.add_argument("--host", help="the name of the machine that wrote them (this machine's)")
+    claude_loop.add_argument(
+        "--timezone", metavar="NAME", help="what times without a timezone are read in (this machine's)"
+    )
+    claude_loop.set_defaults(run=run_claude_loop)
 
 
 def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str, str]) -> int:
-    """Run it."""
+    """Run `import claude-code`."""
     transcripts = find(chosen.directories, environment)  # before a store is started for nothing
+
+    async def work(database: Database, publish: Publish, clock: Clock) -> int:
+        return await import_claude_code(
+            database,
+            transcripts,
+            host=chosen.host or settings.host_name,
+            clock=clock,
+            publish=publish,
+            show_progress=sys.stdout.isatty(),
+            output=sys.stdout,
+            errors=sys.stderr,
+        )
+
+    return _with_stores(settings, work)
+
+
+def run_claude_loop(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
+    """Run `import claude-loop`."""
+    zone, found = timezone(chosen.timezone), find_loops(chosen.directories)
+
+    async def work(database: Database, publish: Publish, clock: Clock) -> int:
+        return await import_claude_loop(
+            database,
+            found,
+            host=chosen.host or settings.host_name,
+            zone=zone,
+            clock=clock,
+            publish=publish,
+            output=sys.stdout,
+            errors=sys.stderr,
+        )
+
+    return _with_stores(settings, work)
+
+
+def _with_stores(settings: Settings, work: Work) -> int:
     with borrow_stores(settings) as urls:
-        return asyncio.run(_import(settings, urls, chosen.host or settings.host_name, transcripts))
+        return asyncio.run(_import(settings, urls, work))
 
 
-async def _import(settings: Settings, urls: StoreUrls, host: str, transcripts: list[Transcript]) -> int:
+async def _import(settings: Settings, urls: StoreUrls, work: Work) -> int:
     from app import now
 
     await migrate.upgrade(urls.database_url)
@@ -64,15 +122,6 @@ async def _import(settings: Settings, urls: StoreUrls, host: str, transcripts: l
             async def publish(transaction: WriteTransaction) -> None:
                 await bus.publish(transaction.emitted, transaction.log_heads)
 
-            return await import_claude_code(
-                database,
-                transcripts,
-                host=host,
-                clock=now,
-                publish=publish,
-                show_progress=sys.stdout.isatty(),
-                output=sys.stdout,
-                errors=sys.stderr,
-            )
+            return await work(database, publish, now)
     finally:
         await database.close()

@@ -99,6 +99,40 @@ WHERE h.name = $1
 )
 
 
+class LoopTotalsRow(Row):
+    """What the store holds of one host's runs. `reported_cost_usd`: None when no run reports one."""
+
+    run_count: int
+    story_count: int
+    completed_story_count: int
+    task_count: int
+    cost_usd: float
+    reported_cost_usd: float | None
+
+
+LOOP_TOTALS = raw_statement(
+    """
+SELECT r.run_count, s.story_count, s.completed_story_count, t.task_count, t.cost_usd, r.reported_cost_usd
+FROM hosts h CROSS JOIN LATERAL (
+    SELECT count(*) AS run_count, sum(reported_cost_usd)::float8 AS reported_cost_usd FROM runs WHERE host_id = h.id
+) r CROSS JOIN LATERAL (
+    SELECT count(*) AS story_count, count(*) FILTER (WHERE s.status = 'COMPLETED') AS completed_story_count
+    FROM stories s JOIN runs ON runs.id = s.run_id WHERE runs.host_id = h.id
+) s CROSS JOIN LATERAL (
+    SELECT count(*) AS task_count, coalesce(sum(cost_usd), 0)::float8 AS cost_usd
+    FROM tasks WHERE host_id = h.id AND run_id IS NOT NULL
+) t
+WHERE h.name = $1
+""",
+    LoopTotalsRow,
+)
+
+
+async def loop_totals(handle: Handle, host: str) -> LoopTotalsRow | None:
+    """Runs, stories, iterations and cost of a host; None when nothing of it is in the store."""
+    return await handle.fetch_row(LOOP_TOTALS, host)
+
+
 async def host_totals(handle: Handle, host: str) -> HostTotalsRow | None:
     """Tasks, conversations, calls and cost of a host; None when nothing of it is in the store."""
     return await handle.fetch_row(HOST_TOTALS, host)
