@@ -57,7 +57,7 @@ def timezone(name: str | None) -> tzinfo | None:
         return None
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):  # not found; or no name at all, such as ../etc
+    except (KeyError, OSError, ValueError):  # not found; or no name at all, such as ../etc
         raise NothingToRead(f"{name!r} is no timezone; use a name such as Europe/Berlin or UTC") from None
 
 
