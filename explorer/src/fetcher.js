@@ -1,5 +1,5 @@
 // How operations travel: queries and mutations by HTTP POST, subscriptions by WebSocket (graphql-transport-ws).
-import { getOperationAST } from "graphql";
+import { getOperationAST, parse } from "graphql";
 import { createClient } from "graphql-ws";
 import { currentToken, ENDPOINT, post } from "./session.js";
 
@@ -59,6 +59,16 @@ async function overHttp(params, onRefused) {
   return response.json().catch(() => failure(`The server answered with status ${response.status} and no JSON.`));
 }
 
+/** The operation that is meant. What GraphiQL knows of it lags 0.1 s behind the editor: the name may be of another text. */
+function meant({ query, operationName }) {
+  try {
+    const document = parse(query);
+    return getOperationAST(document, operationName) ?? getOperationAST(document);
+  } catch {
+    return null; // the server says what is wrong with it
+  }
+}
+
 /** One fetcher for a signed-in page; `dispose` closes its WebSocket. `onRefused` is called when the token stops working. */
 export function createFetcher(onRefused) {
   const address = new URL(ENDPOINT, location.href);
@@ -71,9 +81,10 @@ export function createFetcher(onRefused) {
     connectionParams: () => ({ Authorization: `Bearer ${currentToken()}` }),
     onNonLazyError: () => {},
   });
-  const fetcher = (params, options) => {
-    const operation = options?.documentAST && getOperationAST(options.documentAST, params.operationName ?? undefined);
-    return operation?.operation === "subscription" ? spoken(socket.iterate(params)) : overHttp(params, onRefused);
+  const fetcher = (params) => {
+    const operation = meant(params);
+    const sent = operation ? { ...params, operationName: operation.name?.value } : params;
+    return operation?.operation === "subscription" ? spoken(socket.iterate(sent)) : overHttp(sent, onRefused);
   };
   return { fetcher, dispose: () => socket.dispose() };
 }
