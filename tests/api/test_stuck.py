@@ -1,7 +1,7 @@
 """What the clock alone changes, from outside: tasks get stuck and free again, commands time out, one process sweeps."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -90,7 +90,7 @@ async def test_silence_is_told_once_and_ended_by_any_sign_of_life(
     assert [facts["revision"] for _, facts in await events(server, "tasks")] == [1, 2]
 
     task_ref = Ref("test", "t")
-    signs = (
+    signs: tuple[Callable[[datetime], Batch], ...] = (
         lambda at: Batch(logs=[LogRecord(task_ref, at, "INFO", "STDOUT", "still here")]),
         lambda at: Batch(tool_calls=[ToolCallRecord(task_ref, "call", "Bash", at)]),
         lambda at: Batch(tasks=[TaskRecord("test", "t", "ENGINE", START, at)]),
@@ -258,10 +258,10 @@ async def test_one_process_of_two_sweeps_and_the_other_takes_over(
     try:
         await new(server, "RUNNING")
         clock.now = START + SILENT
-        swept = await asyncio.gather(sweeper.sweep(), other.sweep(), sweeper.sweep(), other.sweep())
+        swept = list(await asyncio.gather(sweeper.sweep(), other.sweep(), sweeper.sweep(), other.sweep()))
         assert set(swept) == {True, False}
         holder, waiting = (sweeper, other) if swept[0] else (other, sweeper)
-        assert swept == [swept[0], swept[1]] * 2
+        assert swept == swept[:2] * 2
         assert len(await events(server, "tasks")) == 2  # new, and stuck: once
         clock.now += LEASE_FOR - MOMENT
         assert not await waiting.sweep()

@@ -36,7 +36,6 @@ class PageCase:
     parent: str
     order: Order
     where: str = "true"
-    is_two_way: bool = False
     arguments: Callable[[PageRequest], Any] = lambda request: request
     label: str = ""
 
@@ -76,7 +75,6 @@ PAGES = (
         "log_lines",
         "task_id",
         task_queries.LOG_SEQ,
-        is_two_way=True,
         arguments=LogPageRequest,
     ),
     PageCase(
@@ -86,7 +84,6 @@ PAGES = (
         "task_id",
         task_queries.LOG_SEQ,
         where="level IN ('INFO', 'ERROR') AND text LIKE '%ine%'",
-        is_two_way=True,
         arguments=lambda request: LogPageRequest(request, LogSelection(level=("INFO", "ERROR"), search="INE")),
         label="[filtered]",
     ),
@@ -97,7 +94,6 @@ PAGES = (
         "messages",
         "conversation_id",
         conversation_queries.MESSAGE_SEQ,
-        is_two_way=True,
     ),
     PageCase(usage.records_by_task, "tasks", "usage_records", "task_id", usage_queries.RECORD_AT),
 )

@@ -54,7 +54,7 @@ async def test_forward(fleet: Fleet, case: PageCase, limit: int) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 3, 100])
-@pytest.mark.parametrize("case", [case for case in PAGES if case.is_two_way], ids=str)
+@pytest.mark.parametrize("case", PAGES, ids=str)
 async def test_backward(fleet: Fleet, case: PageCase, limit: int) -> None:
     longest = await _all(fleet, case, fleet.keys[case.parents][0])
     for place in (None, longest[0], longest[len(longest) // 2], longest[-1]):

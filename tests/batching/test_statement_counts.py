@@ -34,7 +34,16 @@ ROOTS = {
 READ_FROM_THE_PARENT = (Kind.COLUMN, Kind.COMPUTED, Kind.CONTEXTUAL)
 # Types that no list of Query leads to. One that is missing here and in the walk is a mistake.
 SINGLE = {"AgentCommand", "Query", "Mutation", "Subscription", "Viewer", "Health", "Summary"}
-LIVE = {"TaskChanged", "TaskLeft", "LogLinesAppended", "Checkpoint", "CursorExpired"}
+LIVE = {
+    "AgentChanged",
+    "AgentLeft",
+    "Checkpoint",
+    "CursorExpired",
+    "LogLinesAppended",
+    "MessageAdded",
+    "TaskChanged",
+    "TaskLeft",
+}
 
 
 @dataclass(frozen=True)
