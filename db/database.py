@@ -219,8 +219,8 @@ def describe(url: str) -> str:
     """The URL without its password and options, for messages."""
     parsed = make_url(url)
     host = (parsed.host or "").rpartition("@")[2]  # an @ in a password that was not written as %40
-    socket = {"host": parsed.query["host"]} if "host" in parsed.query else {}
-    return parsed.set(host=host, query=socket).render_as_string(hide_password=True)
+    place = {name: parsed.query[name] for name in ("host", "port") if name in parsed.query}
+    return parsed.set(host=host, query=place).render_as_string(hide_password=True)
 
 
 def explain(error: BaseException, where: str) -> str:
@@ -230,7 +230,7 @@ def explain(error: BaseException, where: str) -> str:
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return f"the database named in {where} does not exist; create it (createdb), or correct DATABASE_URL"
     if isinstance(error, ConnectionError) and "SSL" in str(error):
-        return f"the database at {where} does not speak TLS, or not as sslmode asks ({error}); correct DATABASE_URL"
+        return f"what answers at {where} is no PostgreSQL, or does not do TLS as sslmode asks; correct DATABASE_URL"
     if isinstance(error, OSError | TimeoutError):
         return f"no database answers at {where}; start PostgreSQL there, or correct DATABASE_URL"
     return f"the database at {where} cannot be used: {error}"

@@ -86,6 +86,21 @@ def test_a_build_is_swapped_in_whole_and_not_repeated(tmp_path: Path, monkeypatc
     assert not build.is_current(dist)
 
 
+def test_a_build_in_the_background_is_told_of_from_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, line in {"node": "echo v20.0.0", "npm": "exec sleep 60"}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{line}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    child = build.start(tmp_path / "dist")
+    assert child is not None
+    with child:
+        assert build.state(tmp_path / "dist").name == "building"
+        child.kill()
+    assert build.state(tmp_path / "dist").name == "absent"
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     told: list[str] = []

@@ -1,0 +1,85 @@
+"""How a server ends: by Ctrl-C at any moment, by SIGTERM, by kill -9. Nothing is ever left behind."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PROGRAM, READY, Serve, Served, are_gone, environment, fleetgraph, wait_until
+
+
+def sockets_of(served: Served) -> Path:
+    return Path(json.loads((served.folder / "stores.json").read_text())["sockets"])
+
+
+def test_ctrl_c_stops_all_children_and_a_removed_sample_stays_removed(serve: Serve) -> None:
+    served = serve(FLEETGRAPH_SAMPLE="1")
+    assert served.task_count() > 0
+    removed = fleetgraph(served.folder, "sample", "remove")
+    assert (removed.returncode, removed.stderr) == (0, "")
+    assert removed.stdout.startswith("The sample fleet was removed: ")
+    assert served.task_count() == 0
+    children, sockets = served.descendants(), sockets_of(served)
+    assert len(children) > 2
+    assert served.end(signal.SIGINT) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)  # it waited for them
+    assert not sockets.exists()
+    assert served.output.splitlines()[-2:] == [f"  {READY}", "Fleetgraph has stopped."]
+    again = serve(FLEETGRAPH_SAMPLE="1")
+    assert again.task_count() == 0
+    assert "sample" not in again.output
+
+
+def test_kill_9_leaves_nothing_and_the_next_start_recovers(serve: Serve) -> None:
+    served = serve()
+    made = served.post(
+        'mutation { createConversation(input: { title: "kept" }) { ... on CreateConversationSuccess { __typename } } }'
+    )
+    assert "errors" not in made.json(), made.text
+    children, sockets = served.descendants(), sockets_of(served)
+    served.end(signal.SIGKILL)
+    again = serve()  # at once: the old servers may still be stopping
+    assert are_gone(children)
+    assert not sockets.exists()
+    answer = again.post("{ conversations { nodes { title } } }").json()
+    assert answer["data"]["conversations"]["nodes"] == [{"title": "kept"}]
+    children, sockets = again.descendants(), sockets_of(again)
+    assert again.end(signal.SIGTERM) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert not sockets.exists()
+    assert again.output.endswith("Fleetgraph has stopped.\n")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_start_can_be_stopped_half_way(how: signal.Signals, serve: Serve) -> None:
+    served = serve(until="Making a new database")
+    children = served.descendants()
+    assert served.end(how) == 0
+    assert are_gone(children)
+    assert served.output.splitlines()[1:] in (
+        ["Fleetgraph has stopped."],
+        ["Starting PostgreSQL 18.6 …", "Fleetgraph has stopped."],
+    )
+
+
+def test_ctrl_c_while_the_program_loads_is_silent(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [PROGRAM, "serve"],
+        env=environment(tmp_path / "data"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+    def catches_interrupts() -> bool:
+        caught = Path(f"/proc/{process.pid}/status").read_text().partition("SigCgt:")[2].split()[0]
+        return bool(int(caught, 16) & 1 << signal.SIGINT - 1)
+
+    assert wait_until(catches_interrupts)  # Python has started
+    assert wait_until(lambda: not catches_interrupts())  # and our first line has run
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate()
+    assert (process.returncode, output) == (-signal.SIGINT, "")
+    assert not (tmp_path / "data").exists()
