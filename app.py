@@ -16,7 +16,7 @@ if sys.argv[0].endswith("/fleetgraph"):  # loading takes a second: Ctrl-C ends t
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from urllib.parse import SplitResult, urlsplit
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -33,14 +34,16 @@ from starlette.types import Receive, Scope, Send
 from db.database import Database, open_database
 from db.models.events import EventRow, TopicRow
 from db.queries import events
+from execution.documents import Documents
 from execution.http import GraphQLEndpoint
+from execution.limits import Limits
 from execution.operations import Operations
 from execution.websocket import websocket_endpoint
 from explorer import Explorer, TicketExchange
 from explorer.build import default_dist
 from explorer.ticket import PATH as TICKET_PATH
-from local.ticket import Tickets
 from jobs.sweeper import sweeping
+from local.ticket import Tickets
 from local.token import LocalToken
 from pubsub.bus import Bus
 from pubsub.hub import Hub
@@ -51,6 +54,9 @@ from schema.root import build_schema
 
 VERSION = version("fleetgraph")
 ROOT = Path(__file__).resolve().parent
+OPERATIONS = ROOT / "graphql" / "operations"  # the trusted documents; the explorer shows them too
+COMPRESS_FROM = 8 * 1024  # bytes of an answer: a shorter one gains less than the work costs
+COMPRESS_LEVEL = 4  # within 5 % of the best for JSON, at a fifth of the time
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -74,6 +80,7 @@ class Settings:
     load_sample: bool = True
     explorer_cdn: bool = False
     host_name: str = "localhost"  # whose transcripts an import reads
+    limits: Limits = field(default_factory=Limits)  # of an operation
 
     @classmethod
     def read(cls, environment: Mapping[str, str], *, host_name: str) -> Settings:
@@ -98,6 +105,7 @@ class Settings:
             load_sample=_switch(given, "FLEETGRAPH_SAMPLE", default=True),
             explorer_cdn=_switch(given, "FLEETGRAPH_EXPLORER_CDN", default=False),
             host_name=host_name,
+            limits=_limits(given.get("FLEETGRAPH_LIMITS", "")),
         )
 
 
@@ -142,6 +150,19 @@ def _split(text: str) -> SplitResult:
     except ValueError:
         return SplitResult("", "", "", "", "")
     return parts
+
+
+def _limits(text: str) -> Limits:
+    chosen: dict[str, int | float] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, value = (word.strip() for word in part.partition("="))
+        if name not in Limits.named() or not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= 10**9:
+            names = ", ".join(sorted(Limits.named()))
+            raise SettingsError(
+                f"FLEETGRAPH_LIMITS has {part!r}; it should be limits such as depth=15,cost=100000: of {names}"
+            )
+        chosen[name] = int(value)
+    return replace(Limits(), **chosen)  # type: ignore[arg-type]
 
 
 def _origins(text: str) -> tuple[str, ...]:
@@ -210,10 +231,8 @@ def create_app(
     settings: Settings, database: Database, bus: Bus, hub: Hub, token: LocalToken, clock: Callable[[], datetime]
 ) -> Starlette:
     """The ASGI application over open stores."""
-    operations = Operations(build_schema(), describe_error)
-    explorer = Explorer(
-        dist=default_dist(settings.data_dir), operations=ROOT / "graphql" / "operations", cdn=settings.explorer_cdn
-    )
+    operations = Operations(build_schema(), describe_error, settings.limits)
+    explorer = Explorer(dist=default_dist(settings.data_dir), operations=OPERATIONS, cdn=settings.explorer_cdn)
     tickets = Tickets(settings.data_dir)
     local_viewer = Viewer("local", frozenset(SCOPES))
 
@@ -229,7 +248,13 @@ def create_app(
     async def page(_request: Request) -> Response:
         return explorer.page()
 
-    endpoint = GraphQLEndpoint(operations, authenticate=authenticate, make_context=make_context, page=page)
+    endpoint = GraphQLEndpoint(
+        operations,
+        authenticate=authenticate,
+        make_context=make_context,
+        page=page,
+        documents=Documents(path.read_text() for path in sorted(OPERATIONS.glob("*.graphql"))),
+    )
 
     async def graphql(request: Request) -> Response:
         return await endpoint(request)
@@ -254,10 +279,11 @@ def create_app(
             Middleware(
                 _Cors,
                 allow_origins=settings.cors_origins,
-                allow_methods=["POST"],
-                allow_headers=["Authorization", "Content-Type", "X-API-Key"],
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type", "X-API-Key", "GraphQL-Require-Preflight"],
                 max_age=600,
-            )
+            ),
+            Middleware(GZipMiddleware, minimum_size=COMPRESS_FROM, compresslevel=COMPRESS_LEVEL),
         ],
     )
     app.state.database, app.state.bus, app.state.hub = database, bus, hub

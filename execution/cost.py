@@ -38,6 +38,7 @@ from execution.fields import Kind, declaration_of
 
 ROOT_PAGE = 50
 NESTED_PAGE = 10
+MAX_COST = 10**9  # shown for more, too
 MAX_PAGE = 1_000  # a longer page is refused by the field itself, before it reads anything
 
 # Products of the variables in a key, times a number: {(): 7, ("first",): 3} is 7 + 3 · first.
@@ -73,14 +74,14 @@ class Cost:
     def of(self, variables: Mapping[str, Any] | None) -> int:
         """The cost for a request's variables."""
         if not self.defaults and len(self.terms) == 1 and not self.terms[0][1]:
-            return self.terms[0][0]
+            return min(self.terms[0][0], MAX_COST)
         values = {**self.defaults, **(variables or {})}
         total = 0
         for points, sizes in self.terms:
             for size in sizes:
                 points *= size.of(values)
             total += points
-        return total
+        return min(total, MAX_COST)
 
 
 def cost_of(schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> Cost:

@@ -1,6 +1,7 @@
-"""GraphQL over HTTP: one endpoint, POST with JSON, strict about what it takes.
+"""GraphQL over HTTP: one endpoint, POST with JSON and GET for queries; statuses and media types of the specification.
 
-Generic: app gives it the operations, how to authenticate, how to make a context, and the page for browsers.
+Generic: app gives it the operations, how to authenticate, how to make a context, and the page for browsers. A request
+error has no data: 400 for application/graphql-response+json, and 200 for application/json, as the specification wants.
 """
 
 from __future__ import annotations
@@ -9,17 +10,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import orjson
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
+from execution.documents import Documents
 from execution.fields import Context
-from execution.operations import Operations, RequestErrors, request_error
+from execution.operations import Operations, Prepared, RequestErrors, request_error
+from execution.presence import WhilePresent
+from execution.requests import JSON_TYPE, Parameters, Refused, media_type, read
 
-MAX_BODY = 1024 * 1024  # the largest operation of people and tools, many times over; logs come in batches of 1,000
-MAX_NESTING = 64  # of JSON: no input type of ours is a tenth as deep
-
-RESPONSE_TYPE = "application/graphql-response+json"
-JSON_TYPE = "application/json"
+ALLOWED = "GET, POST"
+RETRY_AFTER_S = 1  # an operation ends within 10 s, most within 50 ms
 
 
 class Viewer(Protocol):
@@ -34,16 +35,6 @@ class Viewer(Protocol):
 Authenticate = Callable[[str | None], Viewer | None]
 
 
-class _Refused(Exception):
-    """The HTTP request is not one that can hold an operation."""
-
-    def __init__(self, status: int, message: str, code: str, headers: dict[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {"errors": [{"message": message, "extensions": {"code": code}}]}
-        self.headers = headers or {}
-
-
 def bearer_token(header: str | None) -> str | None:
     """The token of an Authorization header, None when it has none."""
     scheme, _, token = (header or "").partition(" ")
@@ -51,7 +42,7 @@ def bearer_token(header: str | None) -> str | None:
 
 
 class GraphQLEndpoint:
-    """The ASGI-less heart of POST /graphql: a Starlette endpoint."""
+    """The endpoint of /graphql for HTTP."""
 
     def __init__(
         self,
@@ -60,134 +51,99 @@ class GraphQLEndpoint:
         authenticate: Authenticate,
         make_context: Callable[[Any], Context],
         page: Callable[[Request], Awaitable[Response]],
+        documents: Documents | None = None,
     ) -> None:
         self._operations = operations
         self._authenticate = authenticate
         self._make_context = make_context
         self._page = page
+        self._documents = documents or Documents()
+        self._running = 0
 
     async def __call__(self, request: Request) -> Response:
         """Answer one request."""
         if request.method in ("GET", "HEAD") and _wants_page(request):
             return await self._page(request)
+        answer_type = JSON_TYPE
         try:
-            media_type = _negotiated(request)
-        except _Refused as refused:
-            return _json(refused.body, refused.status, JSON_TYPE, refused.headers)
-        try:
-            return _json(await self._answer(request), 200, media_type)
-        except _Refused as refused:
-            return _json(refused.body, refused.status, media_type, refused.headers)
+            answer_type = media_type(request.headers.get("accept"))
+            return _json(await self._answer(request), 200, answer_type)
+        except Refused as refused:
+            return _json(refused.body, refused.status, answer_type, refused.headers)
         except RequestErrors as refused:
-            status = 403 if refused.errors[0].get("extensions", {}).get("code") == "FORBIDDEN" else 400
-            return _json({"errors": refused.errors}, status, media_type)
+            return _json({"errors": refused.errors}, _status(refused, answer_type), answer_type)
 
     async def _answer(self, request: Request) -> dict[str, Any]:
-        if request.method != "POST":
-            raise _Refused(
-                405,
-                "Send operations with POST; a browser may open this address.",
-                "METHOD_NOT_ALLOWED",
-                {"Allow": "POST"},
-            )
+        if request.method not in ("GET", "POST"):
+            raise _not_allowed("Send operations with POST; a browser may open this address.", ALLOWED)
         viewer = self._authenticate(bearer_token(request.headers.get("authorization")))
         if viewer is None:
-            raise _Refused(
+            raise Refused(
                 401,
                 "This needs a valid token: send the header `Authorization: Bearer <token>`.",
                 "UNAUTHENTICATED",
                 {"WWW-Authenticate": 'Bearer realm="fleetgraph"'},
             )
-        query, variables, operation_name = _parameters(await _body(request))
-        prepared = self._operations.prepare(query, operation_name)
+        parameters = await read(request)
+        document = self._documents.find(parameters.given)
+        prepared = self._operations.prepare(document, parameters.operation_name)
+        self._documents.keep(parameters.given, document)
         if prepared.operation_type == "subscription":
             raise request_error(
                 "Subscriptions run over WebSocket (graphql-transport-ws) at this address.", "BAD_REQUEST"
             )
+        if request.method == "GET" and prepared.operation_type != "query":
+            raise _not_allowed("A GET carries queries only; send mutations with POST.", "POST")
         self._operations.check(prepared, viewer.scopes)
-        return await self._operations.execute(prepared, variables, self._make_context(viewer))
+        return await self._execute(request, prepared, parameters, self._make_context(viewer))
+
+    async def _execute(
+        self, request: Request, prepared: Prepared, parameters: Parameters, context: Context
+    ) -> dict[str, Any]:
+        if self._running >= self._operations.limits.running:
+            raise Refused(
+                503,
+                "Too many operations are running here; try again in a second.",
+                "TRY_AGAIN_LATER",
+                {"Retry-After": str(RETRY_AFTER_S)},
+            )
+        self._running += 1
+        try:
+            answer = await self._run(request, prepared, parameters.variables, context)
+        finally:
+            self._running -= 1
+        if parameters.extensions.get("cost") is True:
+            requested = prepared.cost.of(parameters.variables)
+            answer["extensions"] = {"cost": {"requested": requested, "limit": self._operations.limits.cost}}
+        return answer
+
+    async def _run(
+        self, request: Request, prepared: Prepared, variables: dict[str, Any] | None, context: Context
+    ) -> dict[str, Any]:
+        if prepared.operation_type == "mutation":  # what was told is carried out, whoever waits for the answer
+            return await self._operations.execute(prepared, variables, context)
+        async with WhilePresent(request):
+            return await self._operations.execute(prepared, variables, context)
+        return {"data": None}  # for a client that has gone: nobody reads it
 
 
 def _wants_page(request: Request) -> bool:
     return "text/html" in request.headers.get("accept", "")
 
 
-def _negotiated(request: Request) -> str:
-    """The media type of the answer; the specification's own where the client takes it."""
-    accept = request.headers.get("accept", "*/*").lower()
-    wanted = [part.split(";")[0].strip() for part in accept.split(",")]
-    if RESPONSE_TYPE in wanted:
-        return RESPONSE_TYPE
-    if any(part in (JSON_TYPE, "application/*", "*/*", "") for part in wanted):
-        return JSON_TYPE
-    raise _Refused(406, f"Accept must allow {RESPONSE_TYPE} or {JSON_TYPE}.", "NOT_ACCEPTABLE")
+def _not_allowed(message: str, allowed: str) -> Refused:
+    return Refused(405, message, "METHOD_NOT_ALLOWED", {"Allow": allowed})
 
 
-async def _body(request: Request) -> bytes:
-    content_type = request.headers.get("content-type", "")
-    media_type, _, parameters = content_type.partition(";")
-    if media_type.strip().lower() != JSON_TYPE:
-        raise _Refused(415, f"The body must be {JSON_TYPE}; see Content-Type.", "UNSUPPORTED_MEDIA_TYPE")
-    charset = parameters.lower().partition("charset=")[2].strip(' "')
-    if charset not in ("", "utf-8"):
-        raise _Refused(415, "The body must be UTF-8.", "UNSUPPORTED_MEDIA_TYPE")
-    too_large = _Refused(413, f"The body is larger than {MAX_BODY} bytes.", "PAYLOAD_TOO_LARGE")
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > MAX_BODY:
-        raise too_large
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise too_large
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise _Refused(400, "The body was cut.", "BAD_REQUEST") from None
-    return b"".join(chunks)
+def _status(refused: RequestErrors, answer_type: str) -> int:
+    """The status of a well-formed request that is not executed."""
+    if refused.errors[0].get("extensions", {}).get("code") == "FORBIDDEN":
+        return 403
+    return 200 if answer_type == JSON_TYPE else 400
 
 
-def _parameters(body: bytes) -> tuple[str, dict[str, Any] | None, str | None]:
-    try:
-        request = orjson.loads(body)
-    except (orjson.JSONDecodeError, RecursionError):
-        raise _Refused(400, "The body is not JSON in UTF-8.", "BAD_REQUEST") from None
-    if not isinstance(request, dict):
-        raise _Refused(400, "The body must be one JSON object with `query`; batches are not taken.", "BAD_REQUEST")
-    if _too_deep(request, MAX_NESTING):
-        raise _Refused(400, f"The body is nested deeper than {MAX_NESTING} levels.", "BAD_REQUEST")
-    query = request.get("query")
-    if not isinstance(query, str) or not query:
-        raise _Refused(400, "`query` must be a string that holds a GraphQL document.", "BAD_REQUEST")
-    variables = request.get("variables")
-    if variables is not None and not isinstance(variables, dict):
-        raise _Refused(400, "`variables` must be an object, or null.", "BAD_REQUEST")
-    operation_name = request.get("operationName")
-    if operation_name is not None and not isinstance(operation_name, str):
-        raise _Refused(400, "`operationName` must be a string, or null.", "BAD_REQUEST")
-    extensions = request.get("extensions")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise _Refused(400, "`extensions` must be an object, or null.", "BAD_REQUEST")
-    return query, variables, operation_name or None
-
-
-def _too_deep(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested deeper than so many levels; without recursion."""
-    present: list[Any] = [value]
-    for _ in range(levels):
-        present = [
-            child
-            for parent in present
-            for child in (parent.values() if isinstance(parent, dict) else parent)
-            if isinstance(child, dict | list)
-        ]
-        if not present:
-            return False
-    return True
-
-
-def _json(payload: Any, status: int, media_type: str, headers: dict[str, str] | None = None) -> Response:
+def _json(payload: Any, status: int, answer_type: str, headers: dict[str, str] | None = None) -> Response:
     response = Response(orjson.dumps(payload), status, headers)
-    response.headers["content-type"] = f"{media_type}; charset=utf-8"
+    response.headers["content-type"] = f"{answer_type}; charset=utf-8"
+    response.headers["cache-control"] = "no-store"  # an answer is true for a moment, and for one viewer
     return response

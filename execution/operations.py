@@ -37,9 +37,9 @@ from strawberry.execution import optimized_is_awaitable
 
 from execution.cost import Cost, cost_of
 from execution.fields import Context, Scope, scope_of
+from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values, explained
 from execution.plans.service import Executor as PlanExecutor
 from execution.plans.service import Operation
-from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values
 
 logger = logging.getLogger(__name__)
 
@@ -149,9 +149,8 @@ class Operations:
 
     def _validate(self, document: DocumentNode) -> list[GraphQLError]:
         large = document.token_count > SMALL_DOCUMENT
-        return validate(
-            self.schema, document, max_errors=MAX_ERRORS_LARGE if large else MAX_ERRORS, hide_suggestions=large
-        )
+        most = MAX_ERRORS_LARGE if large else MAX_ERRORS
+        return explained(validate(self.schema, document, max_errors=most, hide_suggestions=large))
 
     def _scopes(self, document: DocumentNode) -> frozenset[str]:
         """The scopes of all fields of the document, unused fragments included: those are refused by validation."""

@@ -60,9 +60,10 @@ class Server:
         return {"Authorization": f"Bearer {self.token}"}
 
     async def post(self, document: str, variables: dict[str, Any] | None = None, **headers: str) -> httpx.Response:
-        """The raw answer."""
+        """The raw answer, with a status that tells errors of the request."""
         payload = {"query": document, "variables": variables}
-        return await self.http.post("/graphql", json=payload, headers={**self.headers, **headers})
+        accept = {"Accept": "application/graphql-response+json"}
+        return await self.http.post("/graphql", json=payload, headers={**self.headers, **accept, **headers})
 
     async def query(self, document: str, **variables: Any) -> dict[str, Any]:
         """The data; fails on any error."""

@@ -252,7 +252,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 
 async def _as(server: Server, token: str, payload: dict[str, Any]) -> httpx.Response:
-    return await server.http.post("/graphql", json=payload, headers={"Authorization": f"Bearer {token}"})
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/graphql-response+json"}
+    return await server.http.post("/graphql", json=payload, headers=headers)
 
 
 @pytest.mark.parametrize("case", REFUSED)
