@@ -28,7 +28,6 @@ MEDIA_TYPES = {
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # The bundler's content hash: such a name never gets another content.
 HASHED_NAME = re.compile(r"-[A-Z0-9]{8}\.")
-BUILD_RELOAD_SECONDS = 3
 NO_SNIFFING = {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-origin"}
 
 # 'unsafe-inline' for styles only: the Monaco editor writes its themes and decorations into <style> elements of its own
@@ -97,13 +96,13 @@ class Explorer:
             text = "The explorer is being built for the first time, which takes about half a minute"
             text += f": {state.detail}. " if state.detail else ". "
             body = f"<p role=status>{html.escape(text)}This page opens it when it is ready.</p>"
-            headers = {"Refresh": str(BUILD_RELOAD_SECONDS)}
+            head, policy = _script("waiting.js"), NOTICE_POLICY | {"script-src": "'self'"}
         else:
             why = f"could not be built: {state.detail}" if state.name == "failed" else "has not been built yet"
             body = f"<p role=alert>The explorer {html.escape(why)}.</p>{WHAT_TO_DO}"
-            headers = {}
+            head, policy = "", NOTICE_POLICY
         page = f"<main class=panel><h1>Fleetgraph</h1>{body}<p class=note>{API_IS_UP}</p></main>"
-        return _html(_document(_style("explorer.css"), page), NOTICE_POLICY, 503, headers)
+        return _html(_document(_style("explorer.css") + head, page), policy, 503)
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -155,9 +154,7 @@ def _policy(directives: dict[str, str]) -> str:
     return "; ".join(f"{name} {value}" for name, value in directives.items())
 
 
-def _html(
-    document: str, policy: dict[str, str], status_code: int = 200, more_headers: dict[str, str] | None = None
-) -> Response:
+def _html(document: str, policy: dict[str, str], status_code: int = 200) -> Response:
     headers = {
         "Content-Security-Policy": _policy(policy),
         "Referrer-Policy": "no-referrer",
@@ -165,4 +162,4 @@ def _html(
         "Cache-Control": "no-cache",
         "Vary": "Accept",
     }
-    return HTMLResponse(document, status_code, headers | NO_SNIFFING | (more_headers or {}))
+    return HTMLResponse(document, status_code, headers | NO_SNIFFING)

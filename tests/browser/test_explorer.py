@@ -1,15 +1,20 @@
 """The explorer as a person meets it: in a real browser, under its policy, against the live server."""
 
 import asyncio
+import fcntl
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from app import Settings, now
 from domain.records import Batch
+from explorer.build import DIST
+from local import StoreUrls
 from local.ticket import Tickets
 from tests.browser.chromium import Tab
 from tests.client import Server
+from tests.serving import serving
 from tests.storage import build
 
 pytestmark = pytest.mark.browser
@@ -122,3 +127,26 @@ async def test_a_used_link_ends_at_the_panel_with_a_sentence(tab: Tab, server: S
     # And one that is not whole does not sign out.
     await tab.open(address(server, "#ticket=half"))
     await tab.until(f"location.hash === '' && !!document.querySelector('{RUN}')")
+
+
+async def test_a_link_waits_until_the_explorer_is_built(
+    tab: Tab,
+    settings: Settings,
+    database_url: str,
+    store_urls: StoreUrls,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dist = tmp_path / "explorer" / "dist"
+    work = dist.parent / ".build"
+    work.mkdir(parents=True)
+    (work / "state").write_text("building\nbundling")
+    monkeypatch.setattr("app.default_dist", lambda _folder: dist)
+    async with serving(settings, database_url, store_urls.redis_url) as server:
+        with (work / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            await tab.open(address(server, f"#ticket={Tickets(settings.data_dir).make(now())}"))
+            await tab.sees("is being built")
+        dist.symlink_to(DIST)
+        await tab.until(f"!!document.querySelector('{RUN}')")
+        assert await tab.value("location.href") == address(server)
