@@ -14,7 +14,7 @@ import sys
 if sys.argv[0].endswith("/fleetgraph"):  # loading takes a second: Ctrl-C ends the program in it without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -33,11 +33,15 @@ from starlette.types import Receive, Scope, Send
 
 from db.database import Database, open_database
 from db.models.events import EventRow, TopicRow
+from db.outage import is_outage
 from db.queries import events
+from db.readiness import Readiness
 from execution.documents import Documents
 from execution.http import GraphQLEndpoint
 from execution.limits import Limits
 from execution.operations import Operations
+from execution.sessions import Sessions
+from execution.sse import EventStreamEndpoint, wants_event_stream
 from execution.websocket import websocket_endpoint
 from explorer import Explorer, TicketExchange
 from explorer.build import default_dist
@@ -46,7 +50,7 @@ from jobs.sweeper import sweeping
 from local.ticket import Tickets
 from local.token import LocalToken
 from pubsub.bus import Bus
-from pubsub.hub import Hub
+from pubsub.hub import DEFAULT_PACE, Hub, Pace
 from resolvers.context import SCOPES, Context, Viewer
 from resolvers.pages import show_instant
 from schema.errors import describe_error
@@ -205,6 +209,7 @@ async def open_service(
     *,
     clock: Callable[[], datetime] = now,
     has_jobs: bool = True,
+    pace: Pace = DEFAULT_PACE,
 ) -> AsyncIterator[Starlette]:
     """The application of one process, with its stores open. The database must be migrated.
 
@@ -219,7 +224,7 @@ async def open_service(
     try:
         async with (
             Bus(redis_url, epoch=database.epoch, prefix=settings.redis_prefix) as bus,
-            Hub(bus, BoundEvents(database)) as hub,
+            Hub(bus, BoundEvents(database), pace=pace) as hub,
             sweeping(database, bus, clock) if has_jobs else nullcontext(),
         ):
             yield create_app(settings, database, bus, hub, token, clock)
@@ -231,7 +236,7 @@ def create_app(
     settings: Settings, database: Database, bus: Bus, hub: Hub, token: LocalToken, clock: Callable[[], datetime]
 ) -> Starlette:
     """The ASGI application over open stores."""
-    operations = Operations(build_schema(), describe_error, settings.limits)
+    operations = Operations(build_schema(), describe_error, settings.limits, is_outage=is_outage)
     explorer = Explorer(dist=default_dist(settings.data_dir), operations=OPERATIONS, cdn=settings.explorer_cdn)
     tickets = Tickets(settings.data_dir)
     local_viewer = Viewer("local", frozenset(SCOPES))
@@ -248,23 +253,40 @@ def create_app(
     async def page(_request: Request) -> Response:
         return explorer.page()
 
+    async def check(presented: Sequence[str]) -> list[Viewer | None]:
+        return [authenticate(one) for one in presented]
+
+    sessions = Sessions(check)
+    documents = Documents(path.read_text() for path in sorted(OPERATIONS.glob("*.graphql")))
     endpoint = GraphQLEndpoint(
-        operations,
-        authenticate=authenticate,
-        make_context=make_context,
-        page=page,
-        documents=Documents(path.read_text() for path in sorted(OPERATIONS.glob("*.graphql"))),
+        operations, authenticate=authenticate, make_context=make_context, page=page, documents=documents
+    )
+    stream_endpoint = EventStreamEndpoint(
+        operations, authenticate=authenticate, make_context=make_context, sessions=sessions, documents=documents
     )
 
     async def graphql(request: Request) -> Response:
-        return await endpoint(request)
+        return await (stream_endpoint(request) if wants_event_stream(request) else endpoint(request))
 
     async def health(_request: Request) -> Response:
         status = "ok" if bus.status == "up" else "degraded"
         return JSONResponse({"status": status, "timestamp": show_instant(clock()), "version": VERSION})
 
+    readiness = Readiness(database)
+
+    async def ready(_request: Request) -> Response:
+        """Streams and reads go on without Redis: that alone takes no process out of service."""
+        found = await readiness.look()
+        serves = found == {"database": "up", "migrations": "done"}
+        status = "unavailable" if not serves else "ready" if bus.status == "up" else "degraded"
+        return JSONResponse({"status": status, "redis": bus.status, **found}, 200 if serves else 503)
+
     socket_endpoint = websocket_endpoint(
-        operations, authenticate=authenticate, make_context=make_context, allowed_origins=settings.cors_origins
+        operations,
+        authenticate=authenticate,
+        make_context=make_context,
+        sessions=sessions,
+        allowed_origins=settings.cors_origins,
     )
     app = Starlette(
         routes=[
@@ -272,6 +294,7 @@ def create_app(
             WebSocketRoute("/graphql", socket_endpoint),
             Route("/health", health),
             Route("/api/health", health),
+            Route("/ready", ready),
             TicketExchange(redeem, clock).route(),
             *explorer.routes(),
         ],
@@ -287,6 +310,7 @@ def create_app(
         ],
     )
     app.state.database, app.state.bus, app.state.hub = database, bus, hub
+    app.state.sessions, app.state.operations = sessions, operations
     return app
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncpg
 
 
-def is_outage(error: BaseException) -> bool:
+def is_outage(error: BaseException | None) -> bool:
     """Whether the same statement can succeed when the database is back. A statement that took too long is none."""
     if isinstance(error, asyncpg.QueryCanceledError):
         return False

@@ -36,6 +36,7 @@ Arguments = Callable[..., Any]
 
 METADATA = "fleetgraph"
 SCOPE = "__fleetgraph_scope__"
+AFTER = "after"  # the argument of a feed that says where to go on
 
 
 class Kind(Enum):
@@ -69,6 +70,8 @@ class Declaration:
     resolve: Callable[[Any, Any], Any] | None = None  # ROOT, MUTATION, FEED: (context, args)
     judge: Callable[..., Any] | None = None  # CONTEXTUAL: (row, context); JUDGED: (row, context, what was read)
     expected: tuple[type[Exception], ...] = ()  # MUTATION: failures that are members of its result union
+    share: Callable[[Any], Hashable] | None = None  # FEED: what tells an event from every other of the stream
+    cursor: Callable[[Any], str] | None = None  # FEED: where the stream stands behind an event
 
 
 class Failure:
@@ -95,10 +98,11 @@ class Context(Protocol):
 class Scope:
     """One operation, or one event of a subscription: its context and its loaders, which live no longer."""
 
-    __slots__ = ("_loaders", "_loading", "context")
+    __slots__ = ("_loaders", "_loading", "after", "context")
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, after: str | None = None) -> None:
         self.context = context
+        self.after = after  # of a feed: what the transport says, over what the document does
         self._loaders: dict[tuple[Batch, Any], DataLoader[Any, Any]] = {}
         self._loading: set[asyncio.Task[Any] | None] = set()
 
@@ -367,10 +371,19 @@ def feed(
     scope: str,
     description: str,
     arguments: Arguments | None = None,
+    share: Callable[[Any], Hashable] | None = None,
+    cursor: Callable[[Any], str] | None = None,
 ) -> Any:
-    """A field of Subscription: iterates ``resolve(context, args)``; each event gets loaders of its own."""
+    """A field of Subscription: iterates ``resolve(context, args)``; each event gets loaders of its own.
+
+    With `share`, an event is executed and encoded once for all whose operation, variables and rights are the same:
+    the field must not depend on who asks in any other way. ``share(event)`` of None is an event for one alone.
+    """
+    takes_after = arguments is not None and AFTER in inspect.signature(arguments).parameters
 
     async def run(root: Any, info: strawberry.Info, **values: Any) -> AsyncIterator[Any]:
+        if takes_after and _scope(info).after is not None:
+            values[AFTER] = _scope(info).after
         events = resolve(_scope(info).context, None if arguments is None else arguments(**values))
         try:
             async for event in events:
@@ -380,7 +393,7 @@ def feed(
             if close is not None:
                 await close()
 
-    declaration = Declaration(Kind.FEED, scope, arguments=arguments, resolve=resolve)
+    declaration = Declaration(Kind.FEED, scope, arguments=arguments, resolve=resolve, share=share, cursor=cursor)
     return strawberry.subscription(
         resolver=_with_arguments(run, arguments), description=description, metadata={METADATA: declaration}
     )

@@ -6,14 +6,15 @@ execution.plans executes: compiled plans, with graphql-core behind them (docs/ad
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+import orjson
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -40,12 +41,15 @@ from execution.fields import Context, Scope, scope_of
 from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values, explained
 from execution.plans.service import Executor as PlanExecutor
 from execution.plans.service import Operation
+from execution.sharing import Feed, Frame, Group, Groups, feed_of
 
 logger = logging.getLogger(__name__)
 
 MAX_DOCUMENTS = 1_000  # prepared operations kept; one is some 50 KiB, so 50 MiB at most
 MAX_ERRORS = 10  # validation stops there: more help nobody, and one with suggestions costs up to 4 ms
 MAX_ERRORS_LARGE = 2  # in a large document an error without suggestions costs up to 12 ms
+
+OUTAGE_S = 0.25  # between two looks at whether an outage has ended
 
 DescribeError = Callable[[BaseException], dict[str, Any] | None]
 
@@ -58,6 +62,10 @@ class RequestErrors(Exception):
         self.errors = errors
 
 
+class _Outage(Exception):
+    """What an event shows cannot be read for now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An operation that is known to be valid."""
@@ -68,6 +76,7 @@ class Prepared:
     scopes: frozenset[str]  # the union over its fields
     cost: Cost
     operation: Operation  # with its plans
+    feed: Feed | None  # what it says about sharing, if it subscribes
 
 
 def request_error(message: str, code: str, **extensions: Any) -> RequestErrors:
@@ -80,7 +89,7 @@ class Operations:
 
     `describe_error` gives message and extensions of failures that clients may see; any other is masked and logged
     under an id that the client gets too. Without `plans`, graphql-core alone executes; `fallbacks` counts what it had
-    to do beside them, by reason.
+    to do beside them, by reason. An event that cannot be shown because of what `is_outage` knows waits for its end.
     """
 
     def __init__(
@@ -90,13 +99,16 @@ class Operations:
         limits: Limits | None = None,
         *,
         plans: bool = True,
+        is_outage: Callable[[BaseException | None], bool] = lambda _: False,
     ) -> None:
         self.schema = schema
+        self._is_outage = is_outage
         self._executor = PlanExecutor(schema, plans=plans)
         self.fallbacks = self._executor.fallbacks
         self.limits = limits or Limits()
         self._describe_error = describe_error
         self._prepared: OrderedDict[tuple[str, str | None], Prepared] = OrderedDict()
+        self._groups = Groups()
 
     def prepare(self, query: str, operation_name: str | None = None) -> Prepared:
         """Parse and validate, or find what was prepared before. Raises RequestErrors."""
@@ -125,6 +137,7 @@ class Operations:
             self._scopes(document),
             cost_of(self.schema, document, operation),
             Operation(document, operation),
+            feed_of(self.schema, document),
         )
 
     def _parse(self, query: str) -> DocumentNode:
@@ -203,6 +216,8 @@ class Operations:
                 answer = await self._executor.execute(prepared.operation, variables, context, root)
         except TimeoutError:
             return {"data": None, "errors": [self._timeout()]}
+        if root is not None and any(self._is_outage(_cause(error)) for error in answer.errors or ()):
+            raise _Outage
         if answer.data is None and answer.errors and all(not error.path for error in answer.errors):
             raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in answer.errors])
         shown: dict[str, Any] = {"data": answer.data}
@@ -211,15 +226,21 @@ class Operations:
         return shown
 
     async def subscribe(
-        self, prepared: Prepared, variables: dict[str, Any] | None, make_context: Callable[[], Context]
-    ) -> AsyncIterator[dict[str, Any]]:
-        """Start a subscription; iterate its results. Raises RequestErrors when it cannot start.
+        self,
+        prepared: Prepared,
+        variables: dict[str, Any] | None,
+        make_context: Callable[[], Context],
+        scopes: frozenset[str],
+        after: str | None = None,
+    ) -> AsyncGenerator[Frame]:
+        """Start a subscription; iterate its frames. Raises RequestErrors when it cannot start.
 
-        Every event is executed in a context of its own, so that nothing loaded for one is shown in the next.
+        Every event is executed in a context of its own, so that nothing loaded for one is shown in the next; once for
+        all who share it. `scopes` are the viewer's; `after` goes before the document's own.
         """
         self.check_cost(prepared, variables)
         executor = Executor.build(
-            self.schema, prepared.document, None, Scope(make_context()), variables, prepared.operation_name
+            self.schema, prepared.document, None, Scope(make_context(), after), variables, prepared.operation_name
         )
         if isinstance(executor, list):
             raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in executor])
@@ -227,19 +248,47 @@ class Operations:
         source = await stream if optimized_is_awaitable(stream) else stream
         if isinstance(source, ExecutionResult):
             raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in source.errors or ()])
-        return self._results(prepared, variables, make_context, source)
+        group = self._groups.join(prepared, None if prepared.feed is None else prepared.feed.key(variables, scopes))
+        return self._frames(prepared, variables, make_context, source, group)
 
-    async def _results(
-        self, prepared: Prepared, variables: dict[str, Any] | None, make_context: Callable[[], Context], source: Any
-    ) -> AsyncIterator[dict[str, Any]]:
-        async with aclosing(source):
+    async def _frames(
+        self,
+        prepared: Prepared,
+        variables: dict[str, Any] | None,
+        make_context: Callable[[], Context],
+        source: Any,
+        group: Group,
+    ) -> AsyncGenerator[Frame]:
+        declaration = None if prepared.feed is None else prepared.feed.declaration
+        share, cursor = (declaration.share, declaration.cursor) if declaration is not None else (None, None)
+        group.member_count += 1
+        try:
+            async for event in source:
+
+                async def make(event: Any = event) -> Frame:
+                    answer = await self._show(prepared, variables, make_context, event)
+                    return Frame(encode(answer), None if cursor is None else cursor(event))
+
+                yield await group.frame(None if share is None else share(event), make)
+        except RequestErrors:
+            raise
+        except GraphQLError as error:
+            raise RequestErrors([self._shown(error)]) from None
+        except Exception as error:
+            raise RequestErrors([self._shown(GraphQLError(str(error), original_error=error))]) from None
+        finally:
+            group.member_count -= 1
+            await source.aclose()
+
+    async def _show(
+        self, prepared: Prepared, variables: dict[str, Any] | None, make_context: Callable[[], Context], event: Any
+    ) -> dict[str, Any]:
+        """The result of an event: a database that restarts must not take its content."""
+        while True:
             try:
-                async for event in source:
-                    yield await self._run(prepared, variables, make_context(), event)
-            except GraphQLError as error:
-                raise RequestErrors([self._shown(error)]) from None
-            except Exception as error:
-                raise RequestErrors([self._shown(GraphQLError(str(error), original_error=error))]) from None
+                return await self._run(prepared, variables, make_context(), event)
+            except _Outage:
+                await asyncio.sleep(OUTAGE_S)
 
     def _timeout(self) -> dict[str, Any]:
         text = f"This took longer than {self.limits.seconds:g} s and was stopped; ask for less at a time."
@@ -247,9 +296,7 @@ class Operations:
 
     def _shown(self, error: GraphQLError, code: str | None = None) -> dict[str, Any]:
         """The error as the client may see it."""
-        original = error.original_error
-        while isinstance(original, GraphQLError) and original.original_error is not None:
-            original = original.original_error
+        original = _cause(error)
         if original is None or isinstance(original, GraphQLError):
             return _formatted(error, code or "BAD_USER_INPUT")
         described = self._timeout() if isinstance(original, TimeoutError) else self._describe_error(original)
@@ -262,6 +309,22 @@ class Operations:
             }
         formatted: dict[str, Any] = dict(error.formatted)
         return {**formatted, **described}
+
+
+def _cause(error: GraphQLError) -> BaseException | None:
+    original: BaseException | None = error.original_error
+    while isinstance(original, GraphQLError) and original.original_error is not None:
+        original = original.original_error
+    return original
+
+
+def encode(value: Any) -> str:
+    """JSON text."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        # Lone surrogates and integers over 64 bits: what the strict encoder refuses, this one writes.
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _formatted(error: GraphQLError, code: str) -> dict[str, Any]:

@@ -19,9 +19,19 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDiscon
 
 from execution.fields import Context
 from execution.http import Authenticate, Viewer, bearer_token
-from execution.operations import Operations, RequestErrors, request_error
+from execution.operations import Operations, RequestErrors, encode, request_error
 from execution.origins import origin_allowed
-from execution.websocket_messages import SUBPROTOCOL, Close, CloseCode, Message, authorization, encode, parse
+from execution.sessions import Sessions
+from execution.websocket_messages import (
+    SUBPROTOCOL,
+    Close,
+    CloseCode,
+    Message,
+    authorization,
+    next_head,
+    parse,
+    write,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +59,14 @@ def websocket_endpoint(
     *,
     authenticate: Authenticate,
     make_context: Callable[[Any], Context],
+    sessions: Sessions | None = None,
     allowed_origins: Collection[str] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Callable[[WebSocket], Awaitable[None]]:
-    """The endpoint of a `WebSocketRoute`. `authenticate` gets the bearer token and answers None to refuse it."""
+    """The endpoint of a `WebSocketRoute`. `authenticate` gets the bearer token and answers None to refuse it.
+
+    `sessions` checks the tokens of open sockets; without it they are checked at their start only.
+    """
 
     async def endpoint(websocket: WebSocket) -> None:
         if not origin_allowed(websocket.headers, allowed_origins):
@@ -63,7 +77,7 @@ def websocket_endpoint(
             await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Sub-protocol {SUBPROTOCOL} is needed")
             return
         await websocket.accept(SUBPROTOCOL)
-        await _Socket(websocket, operations, authenticate, make_context, limits).serve()
+        await _Socket(websocket, operations, authenticate, make_context, sessions, limits).serve()
 
     return endpoint
 
@@ -85,12 +99,14 @@ class _Socket:
         operations: Operations,
         authenticate: Authenticate,
         make_context: Callable[[Any], Context],
+        sessions: Sessions | None,
         limits: Limits,
     ) -> None:
         self._websocket = websocket
         self._operations = operations
         self._authenticate = authenticate
         self._make_context = make_context
+        self._sessions = sessions
         self._limits = limits
         self._viewer: Any = None
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -121,10 +137,21 @@ class _Socket:
         await asyncio.gather(closing, return_exceptions=True)
 
     async def _read(self, group: asyncio.TaskGroup) -> None:
-        self._viewer = await self._recognise(await self._initialise())
+        token = bearer_token(authorization((await self._initialise()).payload))
+        self._viewer = self._recognise(token)
         self._heard_at = asyncio.get_running_loop().time()
         await self._send("connection_ack")
         group.create_task(self._beat())
+        if self._sessions is None:
+            await self._serve_messages(group)
+        else:
+            with self._sessions.session(token, self._viewer, lambda: group.create_task(self._forbid())):
+                await self._serve_messages(group)
+
+    async def _forbid(self) -> None:
+        raise Close(CloseCode.FORBIDDEN, "Forbidden: the token is no longer valid")
+
+    async def _serve_messages(self, group: asyncio.TaskGroup) -> None:
         while True:
             message = await self._receive()
             if message.type == "connection_init":
@@ -156,10 +183,9 @@ class _Socket:
             raise Close(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
         return message
 
-    async def _recognise(self, message: Message) -> Viewer:
-        header = authorization(message.payload)
+    def _recognise(self, token: str | None) -> Viewer:
         try:
-            viewer = self._authenticate(bearer_token(header))
+            viewer = self._authenticate(token)
         except Exception:
             logger.exception("a token cannot be checked")
             raise Close(CloseCode.TRY_AGAIN_LATER, "Tokens cannot be checked now") from None
@@ -183,7 +209,9 @@ class _Socket:
         await self._send("pong", **({} if message.payload is None else {"payload": message.payload}))
 
     async def _send(self, kind: str, **fields: Any) -> None:
-        text = encode(kind, **fields)
+        await self._send_text(write(kind, **fields))
+
+    async def _send_text(self, text: str) -> None:
         try:
             async with self._sending, asyncio.timeout(self._limits.send_timeout_s):
                 await self._websocket.send_text(text)
@@ -232,12 +260,15 @@ class _Socket:
         variables = payload.get("variables")
         if prepared.operation_type != "subscription":
             answer = await self._operations.execute(prepared, variables, self._make_context(self._viewer))
-            await self._send("next", id=message.id, payload=answer)
+            await self._send_text(next_head(message.id) + encode(answer) + "}")
             return
-        results = await self._operations.subscribe(prepared, variables, lambda: self._make_context(self._viewer))
-        async with aclosing(cast(Any, results)):
-            async for result in results:
-                await self._send("next", id=message.id, payload=result)
+        frames = await self._operations.subscribe(
+            prepared, variables, lambda: self._make_context(self._viewer), self._viewer.scopes
+        )
+        head = next_head(message.id)
+        async with aclosing(frames):
+            async for frame in frames:
+                await self._send_text(head + frame.text + "}")
 
     async def _send_errors(self, operation_id: str, failure: RequestErrors) -> None:
         await self._send("error", id=operation_id, payload=failure.errors)

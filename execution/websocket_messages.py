@@ -5,12 +5,13 @@ Protocol: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
 import orjson
+
+from execution.operations import encode
 
 SUBPROTOCOL = "graphql-transport-ws"
 MAX_MESSAGE_BYTES = 256 * 1024  # a document of 2,000 tokens and its variables have some 50 KiB at most
@@ -98,14 +99,14 @@ def _operation(payload: Any) -> dict[str, Any]:
     return payload
 
 
-def encode(kind: str, **fields: Any) -> str:
+def write(kind: str, **fields: Any) -> str:
     """A message of the server."""
-    message = {"type": kind, **fields}
-    try:
-        return orjson.dumps(message).decode()
-    except TypeError:
-        # Lone surrogates and integers over 64 bits: what the strict encoder refuses, this one writes.
-        return json.dumps(message, separators=(",", ":"), allow_nan=False)
+    return encode({"type": kind, **fields})
+
+
+def next_head(operation_id: str) -> str:
+    """What stands before the result in a `next` message of this operation; behind it stands a closing brace."""
+    return f'{{"type":"next","id":{encode(operation_id)},"payload":'
 
 
 def authorization(payload: dict[str, Any] | None) -> str | None:

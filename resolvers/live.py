@@ -1,18 +1,18 @@
 """Following live: the one loop behind every field of Subscription, for replay, live and slow alike.
 
 A field of events is added in a few lines. Say what its filter lets through as ``show(event) -> value | None``, on the
-event's facts alone, so that replay and live agree; the value carries `position` and `at`; then
+event's facts alone, so that replay and live agree; the value is `Shown`, with `position` and `at`; then
 
     def watch_things(context, watched): return follow(context, TOPIC, watched.after, watched.show)
 
-and declare it with `feed` in schema/ as a union of its events, `Checkpoint` and `CursorExpired`. A field of state
-(the latest value, no cursor) is ``latest(context, TOPIC, read)``.
+and declare it with `events` in schema/subscriptions.py as a union of its events, `Checkpoint` and `CursorExpired`. A
+field of state (the latest value, no cursor) is ``latest(context, TOPIC, read, same)``.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -45,6 +45,18 @@ class CursorExpired:
 
     position: EventPosition
     at: datetime
+
+
+class Shown:
+    """An event as it is shown; its place tells it from every other of a stream, for those who share frames."""
+
+    __slots__ = ()
+    position: EventPosition
+
+    @property
+    def key(self) -> Hashable:
+        """Its place."""
+        return self.position.seq
 
 
 Mark = Checkpoint | CursorExpired

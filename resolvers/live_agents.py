@@ -12,11 +12,11 @@ from db.pages import EventPosition
 from db.queries.agents import ALL_AGENTS, TOPIC, AgentSelection
 from pubsub.events import Event
 from resolvers.context import Context
-from resolvers.live import Mark, follow, position_of
+from resolvers.live import Mark, Shown, follow, position_of
 
 
 @dataclass(frozen=True, slots=True)
-class AgentChange:
+class AgentChange(Shown):
     """An agent changed, and is in the watched selection; `is_new` when it was not before."""
 
     position: EventPosition
@@ -26,7 +26,7 @@ class AgentChange:
 
 
 @dataclass(frozen=True, slots=True)
-class AgentLeave:
+class AgentLeave(Shown):
     """An agent is no longer in the watched selection, or was deleted."""
 
     position: EventPosition

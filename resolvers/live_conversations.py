@@ -12,11 +12,11 @@ from db.queries.conversations import TOPIC
 from domain.ids import parse_id
 from pubsub.events import Event
 from resolvers.context import Context
-from resolvers.live import Mark, follow, position_of
+from resolvers.live import Mark, Shown, follow, position_of
 
 
 @dataclass(frozen=True, slots=True)
-class MessageAdd:
+class MessageAdd(Shown):
     """A message was added to the conversation."""
 
     position: EventPosition

@@ -20,11 +20,11 @@ from pubsub.events import Event
 from pubsub.streams import LogStream, Span
 from pubsub.topics import LOGS, log_topic
 from resolvers.context import Context
-from resolvers.live import Mark, follow, marks_first, patiently, place_of, position_of, told
+from resolvers.live import Mark, Shown, follow, marks_first, patiently, place_of, position_of, told
 
 
 @dataclass(frozen=True, slots=True)
-class TaskChange:
+class TaskChange(Shown):
     """A task changed, and is in the watched selection; `is_new` when it was not before."""
 
     position: EventPosition
@@ -34,7 +34,7 @@ class TaskChange:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskLeave:
+class TaskLeave(Shown):
     """A task is no longer in the watched selection, or was deleted."""
 
     position: EventPosition
@@ -81,7 +81,7 @@ class LogLines:
     @property
     def key(self) -> Hashable:
         """What tells it from every other: two of the same place may begin at different lines."""
-        return self.position, self.lines[0].seq
+        return self.position.seq, self.lines[0].seq
 
 
 def line_matches(wanted: LogSelection, line: LogLineRow) -> bool:

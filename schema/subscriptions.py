@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Hashable
 from typing import Annotated, Any
 
 import strawberry
@@ -10,7 +10,7 @@ from strawberry import UNSET
 
 from execution.fields import feed
 from resolvers import live_agents, live_conversations, live_tasks, live_usage
-from resolvers.pages import decode_event_cursor
+from resolvers.pages import decode_event_cursor, encode_event_cursor
 from schema.agents import AgentFilter, to_selection
 from schema.enums import LogLevel, LogStream
 from schema.events import AgentEvent, MessageEvent, TaskEvent, TaskLogEvent
@@ -39,6 +39,20 @@ class LogLinesFilter:
 
 def _after(cursor: Any) -> Any:
     return None if nothing(cursor) is None else decode_event_cursor(cursor)
+
+
+def _cursor(event: Any) -> str:
+    return encode_event_cursor(event.position)
+
+
+def _share(event: Any) -> Hashable | None:
+    """Events of one stream are told apart by their place; marks of the stream are each for one."""
+    return getattr(event, "key", None)
+
+
+def events(resolve: Any, *, scope: str, arguments: Any, description: str) -> Any:
+    """A field of events: shared, with a cursor."""
+    return feed(resolve, scope=scope, arguments=arguments, description=description, share=_share, cursor=_cursor)
 
 
 def task_changed_arguments(
@@ -90,31 +104,31 @@ def message_added_arguments(
 class LiveFields:
     """All fields of Subscription."""
 
-    task_changed: AsyncGenerator[TaskEvent, None] = feed(
+    task_changed: AsyncGenerator[TaskEvent, None] = events(
         live_tasks.watch_tasks,
         scope="METRICS",
         arguments=task_changed_arguments,
         description="Every change of a task, each once and in order.",
     )
-    task_log: AsyncGenerator[TaskLogEvent, None] = feed(
+    task_log: AsyncGenerator[TaskLogEvent, None] = events(
         live_tasks.watch_log,
         scope="READ",
         arguments=task_log_arguments,
         description="A task's log, in pieces of up to 100 lines; completes when the task is final and its log is out.",
     )
-    log_lines: AsyncGenerator[TaskLogEvent, None] = feed(
+    log_lines: AsyncGenerator[TaskLogEvent, None] = events(
         live_tasks.watch_lines,
         scope="READ",
         arguments=log_lines_arguments,
         description="The log lines of all tasks, an event for each batch that was appended to a task's log.",
     )
-    agent_changed: AsyncGenerator[AgentEvent, None] = feed(
+    agent_changed: AsyncGenerator[AgentEvent, None] = events(
         live_agents.watch_agents,
         scope="METRICS",
         arguments=agent_changed_arguments,
         description="Every change of an agent, each once and in order; a sign of life once a minute at most.",
     )
-    message_added: AsyncGenerator[MessageEvent, None] = feed(
+    message_added: AsyncGenerator[MessageEvent, None] = events(
         live_conversations.watch_messages,
         scope="METRICS",
         arguments=message_added_arguments,

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -50,6 +51,8 @@ class Server:
     database: Database
     bus: Bus
     hub: Hub
+    app: Any = None
+    data_dir: Path = Path()
 
     @property
     def socket_url(self) -> str:

@@ -13,6 +13,7 @@ import uvicorn
 from app import Settings, now, open_service
 from commands.serve import uvicorn_config
 from local.token import LocalToken
+from pubsub.hub import DEFAULT_PACE, Pace
 from tests.client import Server
 
 
@@ -40,12 +41,13 @@ async def serving(
     *,
     clock: Callable[[], datetime] = now,
     has_jobs: bool = False,
+    pace: Pace = DEFAULT_PACE,
 ) -> AsyncIterator[Server]:
     """The service over stores that run; the database must be migrated. Its sweeper changes tasks behind a test."""
     async with (
-        open_service(settings, database_url, redis_url, clock=clock, has_jobs=has_jobs) as app,
+        open_service(settings, database_url, redis_url, clock=clock, has_jobs=has_jobs, pace=pace) as app,
         listening(app) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as http,
     ):
         token = LocalToken(settings.data_dir).read()
-        yield Server(port, token, http, app.state.database, app.state.bus, app.state.hub)
+        yield Server(port, token, http, app.state.database, app.state.bus, app.state.hub, app, settings.data_dir)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from websockets.typing import Origin, Subprotocol
 
 from execution.fields import feed, mutation, operation_type, root
 from execution.operations import Operations
+from execution.sessions import Sessions
 from execution.websocket import DEFAULT_LIMITS, Limits, websocket_endpoint
 
 TOKENS = {"reader": frozenset({"read"}), "writer": frozenset({"read", "write"})}
@@ -153,10 +154,14 @@ async def serving(limits: Limits = DEFAULT_LIMITS, allowed_origins: tuple[str, .
         world.contexts += 1
         return Context(world)
 
+    async def check(tokens: Sequence[str]) -> list[Viewer | None]:
+        return [authenticate(token) for token in tokens]
+
     endpoint = websocket_endpoint(
         Operations(build(), lambda error: None),
         authenticate=authenticate,
         make_context=make_context,
+        sessions=Sessions(check),
         allowed_origins=allowed_origins,
         limits=limits,
     )

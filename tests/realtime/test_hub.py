@@ -105,6 +105,7 @@ async def test_replay_and_live_are_one_stream(bus: Bus, log: EventLog, ring: int
     async with Hub(bus, log, ring=ring) as hub, hub.subscribe("tasks") as early:
         for _ in range(40):
             await bus.publish(await log.write("tasks", 30))
+        await until(lambda: hub._topics["tasks"].seq == 1_200)
         for after in (0, 3, 1_170, 1_199, 1_200):
             async with hub.subscribe("tasks", after) as stream:
                 got = [await anext(stream) for _ in range(1_200 - after)]

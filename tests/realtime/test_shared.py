@@ -1,0 +1,115 @@
+"""Who shares frames: one execution and one encoding per event for all who follow the same, and nobody else."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from graphql import parse
+
+from domain.records import Batch
+from execution.sharing import feed_of
+from schema.root import build_schema
+from tests.client import Server
+from tests.filled import at, task_record
+from tests.realtime.live import TASKS, following
+
+SCHEMA = build_schema()
+
+
+def key(document: str, variables: dict[str, Any] | None = None, scopes: frozenset[str] = frozenset({"READ"})) -> Any:
+    feed = feed_of(SCHEMA, parse(document))
+    assert feed is not None
+    return feed.key(variables, scopes)
+
+
+async def write(server: Server, name: str, title: str) -> None:
+    await server.write(Batch(tasks=[task_record(name, at(1), title=title)]))
+
+
+async def test_many_followers_cost_one_execution(server: Server) -> None:
+    async with AsyncExitStack() as stack:
+        live = [await stack.enter_async_context(following(server, TASKS)) for _ in range(30)]
+        for follower in live:
+            await follower.next()
+        await write(server, "a", "one")
+        before = server.statement_count
+        told = await asyncio.gather(*(follower.next() for follower in live))
+        assert all(event == told[0] for event in told)
+        assert told[0]["task"]["title"] == "one"
+        assert server.statement_count - before <= 5  # a look at the heads may fall in between
+        await write(server, "a", "two")
+        assert {(await follower.next())["task"]["title"] for follower in live} == {"two"}
+
+
+async def test_one_that_comes_back_with_a_cursor_shares_again(server: Server) -> None:
+    async with following(server, TASKS) as first:
+        start = await first.next()
+        await write(server, "a", "one")
+        told = await first.next()
+        async with following(server, TASKS, after=start["cursor"]) as second:
+            assert (await second.next())["cursor"] == told["cursor"]
+            await second.next()
+            before = server.statement_count
+            await write(server, "b", "two")
+            assert await first.next() == await second.next()
+            assert server.statement_count - before <= 3
+
+
+async def test_filters_of_their_own_get_frames_of_their_own(server: Server) -> None:
+    async with (
+        following(server, TASKS, filter={"status": ["COMPLETED"]}) as done,
+        following(server, TASKS) as all_of_them,
+    ):
+        await done.next()
+        await all_of_them.next()
+        await write(server, "a", "one")
+        assert (await all_of_them.next())["__typename"] == "TaskChanged"
+        record = task_record("a", at(2), status="COMPLETED")
+        await server.write(Batch(tasks=[record]))
+        assert (await all_of_them.next())["isNew"] is False
+        assert (await done.next())["isNew"] is True
+
+
+async def test_who_leaves_takes_nothing_from_the_others(server: Server) -> None:
+    async with following(server, TASKS) as stays:
+        await stays.next()
+        for n in range(5):
+            async with AsyncExitStack() as stack:
+                for _ in range(5):
+                    follower = await stack.enter_async_context(following(server, TASKS))
+                    await follower.next()
+                await write(server, "a", str(n))
+            assert (await stays.next())["task"]["title"] == str(n)
+
+
+PLACE = "subscription S($a: EventCursor, $f: TaskEventFilter) { taskChanged(filter: $f, after: $a) { __typename } }"
+
+
+def test_the_place_alone_does_not_divide() -> None:
+    assert key(PLACE, {"a": "x"}) == key(PLACE, {"a": "y"}) == key(PLACE, {})
+    assert key(PLACE, {"f": {"status": ["FAILED"]}}) != key(PLACE, {})
+    assert key(PLACE, {}) != key(PLACE, {}, frozenset({"READ", "METRICS"}))
+
+
+def test_a_place_that_shows_divides() -> None:
+    document = (
+        "subscription S($a: String) { taskLog(taskId: $a, after: $a) { ... on LogLinesAppended { lines { seq } } } }"
+    )
+    assert key(document, {"a": "x"}) != key(document, {"a": "y"})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "subscription { taskChanged { ... on TaskChanged { task { viewerCanCancel } } } }",
+        "subscription { taskChanged { ...F } } fragment F on TaskChanged { task { viewerCanRetry } }",
+        "subscription($r: TimeRange!) { summaryChanged(range: $r) { taskCount } }",
+    ],
+)
+def test_what_depends_on_the_person_or_has_no_place_is_not_shared(document: str) -> None:
+    assert key(document) is None
+
+
+def test_variables_that_cannot_be_told_apart_are_not_shared() -> None:
+    assert key(PLACE, {"f": 2**70}) is None
