@@ -80,3 +80,12 @@ def test_the_caches_of_apollo_and_urql_take_what_is_generated(clients: Path) -> 
         command, cwd=clients / "typescript", env={"PATH": PATH}, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stdout.startswith("Both caches know the schema"), done.stderr
+
+
+def test_the_lock_files_pin_every_package_and_name_no_registry() -> None:
+    npm = (ROOT / "clients" / "typescript" / "package-lock.json").read_text()
+    assert '"resolved"' not in npm
+    assert npm.count('"integrity"') == npm.count('"node_modules/')
+    python = (ROOT / "requirements" / "clients.lock").read_text()
+    assert "://" not in python
+    assert python.count("==") <= python.count("--hash=sha256:")
