@@ -46,6 +46,7 @@ from execution.websocket import websocket_endpoint
 from explorer import Explorer, TicketExchange
 from explorer.build import default_dist
 from explorer.ticket import PATH as TICKET_PATH
+from jobs.retention import pruning
 from jobs.sweeper import sweeping
 from local.ticket import Tickets
 from local.token import LocalToken
@@ -226,6 +227,7 @@ async def open_service(
             Bus(redis_url, epoch=database.epoch, prefix=settings.redis_prefix) as bus,
             Hub(bus, BoundEvents(database), pace=pace) as hub,
             sweeping(database, bus, clock) if has_jobs else nullcontext(),
+            pruning(database, clock) if has_jobs else nullcontext(),
         ):
             yield create_app(settings, database, bus, hub, token, clock)
     finally:
