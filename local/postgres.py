@@ -38,8 +38,8 @@ SETTINGS = {
     "log_checkpoints": "off",
     "log_min_error_statement": "panic",
 }
-# For tests: what a power cut would destroy is thrown away anyway. A worker of autovacuum is the superuser's: one that is
-# at work in a scratch database would keep it from being dropped.
+# For tests: what a power cut would destroy is thrown away anyway. A worker of autovacuum is the superuser's: one that
+# is at work in a scratch database would keep it from being dropped.
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 # Single-user mode reads one statement per line. CREATEDB lets the suite make scratch databases.
 MAKE_DATABASE = "CREATE ROLE fleetgraph LOGIN CREATEDB;\nCREATE DATABASE fleetgraph OWNER fleetgraph;\n"

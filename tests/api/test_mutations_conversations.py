@@ -74,7 +74,8 @@ async def test_a_message_is_added_at_the_end(server: Server) -> None:
     second = await mutate(
         server, "addMessage", conversationId=conversation_id, role="ASSISTANT", text="Yes\x00!", taskId=task_id
     )
-    assert (first["addedMessage"]["role"], first["addedMessage"]["text"], first["addedMessage"]["task"]) == ("USER", "Hello?", None)
+    asked = first["addedMessage"]
+    assert (asked["role"], asked["text"], asked["task"]) == ("USER", "Hello?", None)
     assert (second["addedMessage"]["text"], second["addedMessage"]["task"]["id"]) == ("Yes\ufffd!", task_id)
     assert [node["text"] for node in second["conversation"]["messages"]["nodes"]] == ["Hello?", "Yes\ufffd!"]
     assert second["conversation"]["revision"] == first["conversation"]["revision"] + 1
