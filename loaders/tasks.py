@@ -63,6 +63,24 @@ async def by_conversation(database: Handle, keys: Sequence[UUID], args: PageRequ
     )
 
 
+async def by_run(database: Handle, keys: Sequence[UUID], args: PageRequest) -> list[Page[TaskRow]]:
+    """A page of tasks per run, oldest first."""
+    rows = await queries.pages_by_parent(database, "run_id", list(UNIQUE(keys)), CREATED_AT, args)
+    return pages(
+        database, keys, rows, args, CREATED_AT, queries.TOPIC, lambda key: TaskCount(column="run_id", parent=key)
+    )
+
+
+async def current_by_run(database: Handle, keys: Sequence[UUID], args: None) -> list[TaskRow | None]:
+    """The newest unfinished task per run."""
+    newest = PageRequest(1)
+    rows = await queries.pages_by_parent(
+        database, "run_id", list(UNIQUE(keys)), CREATED_AT_DESC, newest, unfinished=True
+    )
+    found = pages(database, keys, rows, newest, CREATED_AT_DESC, queries.TOPIC)
+    return [page.rows[0] if page.rows else None for page in found]
+
+
 async def current_by_agent(database: Handle, keys: Sequence[UUID], args: PageRequest) -> list[Page[TaskRow]]:
     """A page of unfinished tasks per agent, newest first."""
     rows = await queries.pages_by_parent(

@@ -40,3 +40,9 @@ async def totals_by_conversation(database: Handle, keys: Sequence[UUID], args: N
     """The sums of each conversation's tasks."""
     rows = await queries.totals_by(database, "conversation_id", list(UNIQUE(keys)))
     return align(keys, rows, lambda row: row["key"])
+
+
+async def totals_by_run(database: Handle, keys: Sequence[UUID], args: None) -> list[UsageTotalsRow | None]:
+    """The sums of each run's tasks."""
+    rows = await queries.totals_by(database, "run_id", list(UNIQUE(keys)))
+    return align(keys, rows, lambda row: row["key"])

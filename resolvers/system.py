@@ -12,7 +12,7 @@ from uuid import UUID
 from db.models.base import Row
 from domain.errors import InvalidInput
 from domain.ids import split_id
-from loaders import access, agents, commands, conversations, tasks, usage
+from loaders import access, agents, commands, conversations, runs, tasks, usage
 from resolvers.context import Context
 
 MAX_NODES = 100  # as many as the largest page has rows
@@ -27,6 +27,8 @@ BY_ID: Mapping[str, ById] = {
     "conversation": conversations.by_id,
     "message": conversations.message_by_id,
     "usage": usage.by_id,
+    "run": runs.by_id,
+    "story": runs.story_by_id,
     "user": access.user_by_id,
     "host": access.host_by_id,
     "project": access.project_by_id,

@@ -127,6 +127,37 @@ class MessageRole(Enum):
     TOOL = value("TOOL", description="A tool.")
 
 
+@strawberry.enum(description="How a run of a loop stands.")
+class RunStatus(Enum):
+    """See domain.progress: the first two are told apart by the clock."""
+
+    RUNNING = value("RUNNING", description="Has not ended, and was heard of in the last 60 seconds.")
+    STALLED = value("STALLED", description="Has not ended, and is silent: stopped, or not begun.")
+    COMPLETED = value("COMPLETED", description="All its stories are completed.")
+    FAILED = value("FAILED", description="Ended with stories that failed.")
+
+
+@strawberry.enum(description="How far a story is.")
+class StoryStatus(Enum):
+    """Statuses of stories."""
+
+    PENDING = value("PENDING", description="Not begun, or not passed yet.")
+    IN_PROGRESS = value("IN_PROGRESS", description="An iteration works on it.")
+    COMPLETED = value("COMPLETED", description="Done: it passes.")
+    FAILED = value("FAILED", description="Given up.")
+    BLOCKED = value("BLOCKED", description="Its source says that something is in its way; see also blockedBy.")
+
+
+@strawberry.enum(description="How much work a story is.")
+class Complexity(Enum):
+    """Complexities; sources also say low and high."""
+
+    SIMPLE = value("SIMPLE", description="Little.")
+    MEDIUM = value("MEDIUM", description="Some.")
+    COMPLEX = value("COMPLEX", description="Much.")
+    UNKNOWN = value("UNKNOWN", description="Nobody said.")
+
+
 @strawberry.enum(description="How far a command to an agent is.")
 class CommandStatus(Enum):
     """Statuses of a command."""

@@ -18,6 +18,7 @@ from schema.agents import AgentQueries
 from schema.control import ControlMutations
 from schema.conversation_mutations import ConversationMutations
 from schema.conversations import ConversationQueries
+from schema.runs import RunQueries
 from schema.scalars import SCALARS
 from schema.subscriptions import LiveFields
 from schema.system import SystemQueries
@@ -34,7 +35,7 @@ def task_argument(id: Annotated[strawberry.ID, strawberry.argument(description="
 
 
 @operation_type(name="Query", description="What can be read.")
-class Query(AgentQueries, ConversationQueries, AccessQueries, SystemQueries):
+class Query(AgentQueries, ConversationQueries, RunQueries, AccessQueries, SystemQueries):
     """All fields of Query."""
 
     task: Task | None = root(

@@ -14,6 +14,7 @@ from execution.fields import column, computed, connection, judged, loaded, objec
 from loaders import access as access_loaders
 from loaders import agents as agent_loaders
 from loaders import conversations as conversation_loaders
+from loaders import runs as run_loaders
 from loaders import tasks as loaders
 from loaders import usage as usage_loaders
 from resolvers import control
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from schema.access import Host, Project, User
     from schema.agents import Agent
     from schema.conversations import Conversation
+    from schema.runs import Run, Story
     from schema.usage import UsageRecordConnection, UsageTotals
 
 
@@ -101,6 +103,12 @@ class Task(Node):
     )
     conversation: Annotated[Conversation, strawberry.lazy("schema.conversations")] | None = one(
         conversation_loaders.by_id, key="conversation_id", description="The conversation or session it belongs to."
+    )
+    run: Annotated[Run, strawberry.lazy("schema.runs")] | None = one(
+        run_loaders.by_id, key="run_id", description="The run that it is an iteration of."
+    )
+    story: Annotated[Story, strawberry.lazy("schema.runs")] | None = one(
+        run_loaders.story_by_id, key="story_id", description="The story of that run that it works on."
     )
     parent_task: Annotated[Task, strawberry.lazy("schema.tasks")] | None = one(
         loaders.by_id, key="parent_task_id", description="The task that started this one, if it is a sub-agent's."

@@ -20,6 +20,8 @@ from domain.records import (
     MessageRecord,
     ProjectRecord,
     Ref,
+    RunRecord,
+    StoryRecord,
     TaskRecord,
     Tokens,
     ToolCallRecord,
@@ -72,7 +74,10 @@ def _add(batch: Batch, i: int, owner_id: UUID) -> None:
     batch.conversations.append(
         ConversationRecord(ORIGIN, f"talk{i}", at(i), at(i), title=f"Talk {i}", tags=("tag",), **place, **named)
     )
+    batch.runs.append(_run(i, place))
     shared: dict[str, Any] = {
+        "run": ref(f"run{i}"),
+        "story": "s0",
         "agent_name": f"agent{i}",
         "conversation": ref(f"talk{i}"),
         "model": "m",
@@ -106,6 +111,35 @@ def _add(batch: Batch, i: int, owner_id: UUID) -> None:
         _details(batch, i, n, place)
 
 
+def _run(i: int, place: dict[str, Any]) -> RunRecord:
+    """A run of which everything is told. Its stories wait for each other, so that each list has something."""
+    stories = [
+        StoryRecord("s0", "One", "Do it", "Hm", 1, "PENDING", "todo", "SIMPLE", ("s1",)),
+        StoryRecord("s1", "Two", "Do it", "Hm", 2, "IN_PROGRESS", "doing", "COMPLEX", ("s0",)),
+        StoryRecord("s2", "Three", "Do it", "Hm", 3, "COMPLETED", "done", "MEDIUM", ("s0",)),
+    ]
+    cache = {"hits": 3, "misses": 1, "hit_rate": 0.75, "saved_tokens_estimate": 900}
+    names = ("batches", "workers_used", "max_concurrent", "parallel_time_ms", "sequential_estimate_ms", "time_saved_ms")
+    parallel = {"enabled": True, "speedup_factor": 1.5, **dict.fromkeys(names, 2)}
+    return RunRecord(
+        ORIGIN,
+        f"run{i}",
+        "RUNNING",
+        at(i),
+        at(i + 1),
+        source_status="implementation",
+        title=f"Run {i}",
+        git_branch="main",
+        current_story="s1",
+        elapsed_ms=60_000,
+        reported_cost_usd=Decimal("0.5"),
+        metrics={"cache": cache, "parallel": parallel},
+        started_at=at(i),
+        stories=stories,
+        **place,
+    )
+
+
 def _details(batch: Batch, i: int, n: int, place: dict[str, Any]) -> None:
     task = ref(f"task{i}")
     batch.messages.append(MessageRecord(ref(f"talk{i}"), "USER", at(i), f"message {n}", f"m{n}", task=task))
@@ -113,6 +147,8 @@ def _details(batch: Batch, i: int, n: int, place: dict[str, Any]) -> None:
     batch.tool_calls.append(
         ToolCallRecord(task, f"call{n}", "Bash", at(i), at(i + 0.1), succeeded=True, input='{"a": 1}', output="done")
     )
+    for name in (f"root{i}", f"task{i}/child0", f"task{i}/child1"):
+        batch.logs.append(LogRecord(ref(name), at(i), "INFO", "STDOUT", f"line {n}"))
     for name in (f"task{i}", f"task{i}/child{n}"):
         batch.usage.append(
             UsageEntry(

@@ -95,6 +95,10 @@ class RunRow(Row):
     created_at: datetime
     updated_at: datetime
 
+    def __hash__(self) -> int:
+        """By its id: a record's own hash cannot take `metrics` in, and loaders are asked by row."""
+        return hash(self.id)
+
 
 class StoryRow(Row):
     """A row of `stories`."""

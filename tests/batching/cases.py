@@ -9,7 +9,7 @@ from db.queries import conversations as conversation_queries
 from db.queries import tasks as task_queries
 from db.queries import usage as usage_queries
 from db.queries.tasks import LogSelection
-from loaders import access, agents, commands, conversations, tasks, usage
+from loaders import access, agents, commands, conversations, runs, tasks, usage
 from loaders.tasks import LogPageRequest
 
 Load = Callable[[Any, Sequence[Any], Any], Awaitable[Sequence[Any]]]
@@ -51,6 +51,8 @@ ROWS = (
     RowCase(commands.by_id, "agent_commands"),
     RowCase(conversations.by_id, "conversations"),
     RowCase(conversations.message_by_id, "messages"),
+    RowCase(runs.by_id, "runs"),
+    RowCase(runs.story_by_id, "stories"),
     RowCase(tasks.by_id, "tasks"),
     RowCase(tasks.content_by_id, "tasks"),
     RowCase(tasks.tool_calls_by_id, "tool_calls"),
@@ -61,6 +63,7 @@ ROWS = (
 PAGES = (
     PageCase(tasks.children_by_task, "tasks", "tasks", "parent_task_id", task_queries.CREATED_AT),
     PageCase(tasks.by_conversation, "conversations", "tasks", "conversation_id", task_queries.CREATED_AT),
+    PageCase(tasks.by_run, "runs", "tasks", "run_id", task_queries.CREATED_AT, is_two_way=True),
     PageCase(
         tasks.current_by_agent,
         "agents",
@@ -98,11 +101,20 @@ PAGES = (
     PageCase(usage.records_by_task, "tasks", "usage_records", "task_id", usage_queries.RECORD_AT),
 )
 
-# Each has a test of its own in test_sums.py.
+# Each has a test of its own in test_sums.py or test_runs.py.
 SUMS: tuple[Load, ...] = (
     agents.counts,
     conversations.counts,
+    runs.blockers,
+    runs.counts,
+    runs.dependencies,
+    runs.stories_by_run,
+    runs.story_by_key,
+    runs.story_counts,
+    runs.sums,
     tasks.counts,
+    tasks.current_by_run,
     usage.totals_by_conversation,
+    usage.totals_by_run,
     usage.totals_of_task,
 )

@@ -19,6 +19,8 @@ from domain.records import (
     MessageRecord,
     ProjectRecord,
     Ref,
+    RunRecord,
+    StoryRecord,
     TaskRecord,
     Tokens,
     ToolCallRecord,
@@ -59,6 +61,20 @@ def _call(task: str, call: int, n: int, *, input: int) -> UsageEntry:
     )
 
 
+def _run(i: int, length: int) -> RunRecord:
+    """A run whose stories depend on all before them; each third one is completed."""
+    stories = [
+        StoryRecord(
+            f"s{n}",
+            priority=n % 2,
+            status="PENDING" if n % 3 else "COMPLETED",
+            depends_on=tuple(f"s{m}" for m in range(n)),
+        )
+        for n in range(length)
+    ]
+    return RunRecord(ORIGIN, f"run{i}", "RUNNING", at(i), at(i), host=f"host{i}", stories=stories)
+
+
 def _details(batch: Batch, parent: str, length: int) -> None:
     for n in range(length):
         batch.tasks.append(_task(f"{parent}/child{n}", n, parent=_ref(parent)))
@@ -78,11 +94,20 @@ def records() -> Batch:
                 ORIGIN, f"talk{i}", at(i), at(i), title=f"Talk {i}", tags=("all", ("even", "odd")[i % 2])
             )
         )
+        batch.runs.append(_run(i, length))
         batch.tasks.append(_task(f"parent{i}", i, input=f"prompt {i}", result="done"))
         _details(batch, f"parent{i}", length)
         for n in range(length):
             batch.tasks.append(
-                _task(f"talk{i}/task{n}", n, conversation=_ref(f"talk{i}"), agent_name=f"agent{i}", host=f"host{i}")
+                _task(
+                    f"talk{i}/task{n}",
+                    n,
+                    conversation=_ref(f"talk{i}"),
+                    agent_name=f"agent{i}",
+                    host=f"host{i}",
+                    run=_ref(f"run{i}"),
+                    story=f"s{n}",
+                )
             )
             batch.usage.append(_call(f"talk{i}/task{n}", 0, n, input=10))
             batch.messages.append(MessageRecord(_ref(f"talk{i}"), "USER", at(n), f"message {n}", f"m{n}"))
@@ -152,6 +177,8 @@ TABLES = {
     "agent_commands": "id",
     "conversations": "external_id",
     "messages": "id",
+    "runs": "external_id",
+    "stories": "id",
     "usage_records": "id",
     "users": "id",
     "hosts": "id",

@@ -30,10 +30,11 @@ ROOTS = {
     "tasks": "tasks(filter: {status: [FAILED]}, first: $n)",
     "conversations": "conversations(first: $n)",
     "agents": "agents(first: $n)",
+    "runs": "runs(first: $n)",
 }
 READ_FROM_THE_PARENT = (Kind.COLUMN, Kind.COMPUTED, Kind.CONTEXTUAL)
 # Types that no list of Query leads to. One that is missing here and in the walk is a mistake.
-SINGLE = {"AgentCommand", "Query", "Mutation", "Subscription", "Viewer", "Health", "Summary"}
+SINGLE = {"AgentCommand", "ExecutionStatus", "Query", "Mutation", "Subscription", "Viewer", "Health", "Summary"}
 LIVE = {
     "AgentChanged",
     "AgentLeft",

@@ -22,6 +22,7 @@ query Find {
   tasks(filter: {status: [FAILED]}, first: 1) { nodes { id agent { id } } pageInfo { endCursor } }
   conversations(first: 1) { nodes { id } pageInfo { endCursor } }
   agents(first: 1) { pageInfo { endCursor } }
+  runs(first: 1) { nodes { id project { id } } pageInfo { endCursor } }
 }
 """
 
@@ -34,6 +35,7 @@ async def _variables(server: Server) -> dict[str, list[dict[str, Any]]]:
     """For each query, the variables of its runs, made of what is there."""
     found = await server.query(FIND)
     task, talk = found["tasks"]["nodes"][0], found["conversations"]["nodes"][0]
+    run = found["runs"]["nodes"][0]
     failed = {"status": ["FAILED"], "agentType": ["EXECUTOR"]}
     order = {"field": "COST", "direction": "ASC"}
     return {
@@ -51,6 +53,11 @@ async def _variables(server: Server) -> dict[str, list[dict[str, Any]]]:
             {"first": 3, "filter": {"status": ["BUSY"]}},
             {"first": 3, "after": found["agents"]["pageInfo"]["endCursor"], "tasks": 1},
         ],
+        "RunBoard": [
+            {"filter": {"status": ["STALLED"], "projectId": [run["project"]["id"]]}},
+            {"first": 3, "after": found["runs"]["pageInfo"]["endCursor"]},
+        ],
+        "RunDetail": [{"id": run["id"]}, {"id": run["id"], "iterations": 1, "logLines": 1}],
         "ConversationThread": [{"id": talk["id"]}, {"id": talk["id"], "last": 1, "tasks": 1}],
         "Summary": [{"range": ALL_TIME}, {"range": ALL_TIME, "filter": failed}],
     }

@@ -33,6 +33,8 @@ CONTENT = {
     *(f"Task.{name}" for name in ("title", "input", "result", "errorMessage", "logs")),
     *(f"ToolCall.{name}" for name in ("input", "output")),
     "Conversation.title",
+    "Run.title",
+    *(f"Story.{name}" for name in ("title", "description", "notes")),
     "Message.text",
     "LogLine.text",
     "LogLinesAppended.lines",
