@@ -63,7 +63,7 @@ ROWS = (
 PAGES = (
     PageCase(tasks.children_by_task, "tasks", "tasks", "parent_task_id", task_queries.CREATED_AT),
     PageCase(tasks.by_conversation, "conversations", "tasks", "conversation_id", task_queries.CREATED_AT),
-    PageCase(tasks.by_run, "runs", "tasks", "run_id", task_queries.CREATED_AT, is_two_way=True),
+    PageCase(tasks.by_run, "runs", "tasks", "run_id", task_queries.CREATED_AT),
     PageCase(
         tasks.current_by_agent,
         "agents",
