@@ -116,4 +116,4 @@ async def _complete(root: Root, run: Run) -> Any:
 
 def _failure(root: Root, run: Run) -> GraphQLError | None:
     outcome = run.outcomes.get(root.key)
-    return located_error(outcome, root.nodes, [root.key]) if isinstance(outcome, Exception) else None
+    return located_error(outcome, list(root.nodes), [root.key]) if isinstance(outcome, Exception) else None
