@@ -126,11 +126,12 @@ async def _until(condition: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def test_a_connection_that_is_cut_in_a_statement(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    await fill(server, 1)
     async with _operator(server) as connection:
         lock = connection.transaction()
         await lock.start()
-        await connection.execute("LOCK TABLE tasks IN ACCESS EXCLUSIVE MODE")
-        asked = asyncio.create_task(server.error(TASKS))
+        await connection.execute("LOCK TABLE tool_calls IN ACCESS EXCLUSIVE MODE")
+        asked = asyncio.create_task(server.error(CALLS))
         async with _operator(server) as other:
             blocked = await _until(lambda: other.fetch(f"SELECT pid {OURS} AND wait_event_type = 'Lock'"))
             for row in blocked:
@@ -138,15 +139,17 @@ async def test_a_connection_that_is_cut_in_a_statement(server: Server, caplog: p
             error = await asked
         await lock.rollback()
     assert _is_masked(error, caplog)
-    assert "tasks" in await server.query(TASKS)
+    assert "tasks" in await server.query(CALLS)
 
 
 async def test_connections_that_are_cut_while_they_idle(server: Server) -> None:
     """A database that was restarted: nobody has to start the service again."""
     await server.query(TASKS)
     async with _operator(server) as connection:
-        await connection.execute(f"SELECT pg_terminate_backend(pid) {OURS}")
-        await _until(lambda: connection.fetchval(f"SELECT count(*) = 0 {OURS}"))
+        pids = [row["pid"] for row in await connection.fetch(f"SELECT pid {OURS}")]
+        await connection.execute("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) pid", pids)
+        gone = "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = ANY($1::int[])"
+        await _until(lambda: connection.fetchval(gone, pids))
     assert "tasks" in await server.query(TASKS)
     made = await server.query("mutation M { createConversation(input: {}) { __typename } }")
     assert made["createConversation"]["__typename"] == "CreateConversationSuccess"
