@@ -115,9 +115,16 @@ class Settings:
 
 
 def _port(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 6 and 1 <= int(text) <= 65535):
+    if (port := _whole_number(text, 65535)) is None:
         raise SettingsError(f"PORT is {text!r}; it should be a number from 1 to 65535")
-    return int(text)
+    return port
+
+
+def _whole_number(text: str, most: int) -> int | None:
+    """A number from 1 to `most`; None when it is none."""
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+        return int(text)
+    return None
 
 
 def _folder(text: str) -> Path:
@@ -157,16 +164,17 @@ def _split(text: str) -> SplitResult:
     return parts
 
 
-def _limits(text: str) -> Limits:
+def _limits(words: str) -> Limits:
     chosen: dict[str, int | float] = {}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, _, value = (word.strip() for word in part.partition("="))
-        if name not in Limits.named() or not value.isascii() or not value.isdecimal() or not 1 <= int(value) <= 10**9:
+    for part in filter(None, (part.strip() for part in words.split(","))):
+        name, _, text = (word.strip() for word in part.partition("="))
+        value = _whole_number(text, 10**9)
+        if name not in Limits.named() or value is None:
             names = ", ".join(sorted(Limits.named()))
             raise SettingsError(
                 f"FLEETGRAPH_LIMITS has {part!r}; it should be limits such as depth=15,cost=100000: of {names}"
             )
-        chosen[name] = int(value)
+        chosen[name] = value
     return replace(Limits(), **chosen)  # type: ignore[arg-type]
 
 
