@@ -35,6 +35,10 @@ class DatabaseUnavailable(Exception):
     """The database cannot be reached or used; the message says what to do."""
 
 
+class StatementTimeout(Exception):
+    """PostgreSQL has stopped a statement: it took longer than STATEMENT_TIMEOUT_MS, or an operator ended it."""
+
+
 class ReadHandle:
     """Runs each statement on a connection of the read pool, held for that statement only."""
 
@@ -47,7 +51,10 @@ class ReadHandle:
         """All rows."""
         self.statement_count += 1
         async with self._pool.acquire() as connection:
-            return await connection.fetch(statement.sql, *statement.arguments(values), record_class=statement.row)
+            try:
+                return await connection.fetch(statement.sql, *statement.arguments(values), record_class=statement.row)
+            except asyncpg.QueryCanceledError as error:
+                raise StatementTimeout from error
 
     async def fetch_row(self, statement: Statement[R], *values: Any) -> R | None:
         """The first row, or None."""
@@ -68,9 +75,12 @@ class WriteTransaction:
 
     async def fetch(self, statement: Statement[R], *values: Any) -> list[R]:
         """All rows."""
-        return await self.connection.fetch(  # type: ignore[no-any-return]
-            statement.sql, *statement.arguments(values), record_class=statement.row
-        )
+        try:
+            return await self.connection.fetch(  # type: ignore[no-any-return]
+                statement.sql, *statement.arguments(values), record_class=statement.row
+            )
+        except asyncpg.QueryCanceledError as error:
+            raise StatementTimeout from error
 
     async def fetch_row(self, statement: Statement[R], *values: Any) -> R | None:
         """The first row, or None."""
@@ -79,7 +89,10 @@ class WriteTransaction:
 
     async def execute_many(self, statement: Statement[Row], rows: Iterable[Sequence[Any]]) -> None:
         """Run a statement once per row of values, in one round trip."""
-        await self.connection.executemany(statement.sql, [statement.arguments(tuple(row)) for row in rows])
+        try:
+            await self.connection.executemany(statement.sql, [statement.arguments(tuple(row)) for row in rows])
+        except asyncpg.QueryCanceledError as error:
+            raise StatementTimeout from error
 
     def emit(self, topic: str, kind: str, facts: dict[str, Any]) -> None:
         """Have an event written at the end of this transaction."""

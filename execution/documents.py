@@ -14,7 +14,7 @@ from typing import Any
 from execution.operations import request_error
 
 MAX_STORED = 1_000  # as many as Operations keeps prepared
-MAX_STORED_CHARACTERS = 8 * 1024 * 1024  # in all; the largest operation of ours has 3,000
+MAX_STORED_CHARACTERS = 2 * 1024 * 1024  # in all; the largest operation of ours has 3,000
 PREFIX = "sha256:"
 
 

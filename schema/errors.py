@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from db.database import StatementTimeout
 from domain import errors
 from execution.fields import column, computed, interface_type, object_type, one
 from loaders import tasks as task_loaders
@@ -32,6 +33,7 @@ class ErrorCode(Enum):
     )
 
 
+TIMEOUT = "A statement took too long and was stopped; ask for less at a time."
 CODE = "Which kind of failure it is."
 MESSAGE = "What went wrong and what to do, in a sentence for people."
 PATH = "The input field at fault, outermost first; null when it is none in particular."
@@ -86,12 +88,13 @@ class InvalidTransition(UserError):
         task_loaders.by_id,
         key="task_id",
         description="The task as it is now. Not named `task`, so that it can be selected beside a success's own.",
-
     )
 
 
 def describe_error(error: BaseException) -> dict[str, Any] | None:
     """Message and extensions of a failure that clients may see; None for surprises, which are masked."""
+    if isinstance(error, StatementTimeout):
+        return {"message": TIMEOUT, "extensions": {"code": "TIMEOUT"}}
     if not isinstance(error, errors.DomainError):
         return None
     extensions: dict[str, Any] = {"code": error.code}
