@@ -116,6 +116,9 @@ class RunBuilder:
         run = self._run_record()
         self._current(run)
         self._settle(run)
+        for task in self._tasks.values():
+            if task.agent_name is None:
+                self._works(task, AGENT, task.updated_at)
         batch, around = self._told.batch, self._around
         batch.runs.append(run)
         batch.tasks += self._tasks.values()
@@ -255,8 +258,6 @@ class RunBuilder:
             record.title = " · ".join(part for part in (story, self._story(story, title).title) if part)
         elif record.title is None:
             record.title = title
-        if record.agent_name is None:
-            self._works(record, AGENT, at)
         return record
 
     def _works(self, record: TaskRecord, agent: str, at: datetime) -> None:
@@ -332,7 +333,7 @@ class RunBuilder:
             if chosen is not None:
                 free.remove(chosen)
                 names.append(f"{run.name}/{chosen.name}")
-            elif self._metrics is not None and block is self._blocks[-1]:
+            elif run.metrics is not None and block is self._blocks[-1]:
                 # Written while its iteration runs, which the metrics will number so.
                 names.append(f"{run.name}/{max((one.number for one in iterations), default=0) + 1}")
             else:
