@@ -69,7 +69,7 @@ def put(row: dict[str, Any], path: tuple[Any, ...], value: Any) -> dict[str, Any
 @st.composite
 def spoiled(draw: st.DrawFn) -> dict[str, Any]:
     """A row of the sample fleet with hostile values at up to three places."""
-    row = draw(st.sampled_from(ROWS))
+    row: dict[str, Any] = draw(st.sampled_from(ROWS))
     for _ in range(draw(st.integers(1, 3))):
         path = draw(st.sampled_from(places(row) or [("type",)]))
         row = put(row, path, draw(st.sampled_from(HOSTILE)))

@@ -1,5 +1,7 @@
 """Conversations and messages, agents, projects, tool calls and log lines."""
 
+from typing import Any
+
 from db.database import Database
 from domain.records import AgentRecord, Batch, ProjectRecord, Ref
 from domain.text import MAX_LINE_BYTES
@@ -46,7 +48,7 @@ async def test_conversations_join_and_tell_only_of_changes(database: Database, f
 
 
 async def test_agents_tell_what_shows_and_when_they_were_seen_once_a_minute(database: Database, fetch: Fetch) -> None:
-    def seen(seconds: float, **values: str) -> Batch:
+    def seen(seconds: float, **values: Any) -> Batch:
         return Batch(agents=[AgentRecord("claude", "laptop", last_seen_at=at(seconds), **values)])
 
     _, events = await write(database, seen(0, type="EXECUTOR"))
