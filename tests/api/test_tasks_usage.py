@@ -68,30 +68,33 @@ async def test_usage_of_a_task_and_of_all_below_it(server: Server) -> None:
             assert sums["callCount"] == len(names) + int("leaf" in names)
 
 
-@pytest.mark.parametrize(
-    ("costs", "expected"),
-    [
-        (["0.000000001"], 0.000000001),
-        (["0.000000001"] * 3, 0.000000003),
-        (["0.1", "0.2"], 0.3),
-        (["0.1"] * 10, 1),
-        (["9007199", "-0"], 9007199),
-        (["9007198.999999999"], 9007198.999999999),
-        (["1234567.123456789", "0.000000001"], 1234567.12345679),
-        (["0"], 0),
-        ([], 0),
-    ],
-    ids=str,
-)
-async def test_money_is_exact(server: Server, costs: list[str], expected: float) -> None:
-    batch = Batch(tasks=[_task("t"), _task("t/child", "t")])
-    batch.usage = [usage(("t", "t/child")[n % 2], str(n), NOW, Decimal(cost)) for n, cost in enumerate(costs)]
+SUMS: list[tuple[list[str], float]] = [
+    (["0.000000001"], 0.000000001),
+    (["0.000000001"] * 3, 0.000000003),
+    (["0.1", "0.2"], 0.3),
+    (["0.1"] * 10, 1),
+    (["9007199", "-0"], 9007199),
+    (["9007198.999999999"], 9007198.999999999),
+    (["1234567.123456789", "0.000000001"], 1234567.12345679),
+    (["0"], 0),
+    ([], 0),
+]
+
+
+async def test_money_is_exact(server: Server) -> None:
+    """The sum of a task and its child; a sum of floats would not be the expected one."""
+    batch = Batch()
+    for n, (costs, _) in enumerate(SUMS):
+        batch.tasks += [_task(f"t{n}"), _task(f"t{n}/child", f"t{n}")]
+        for call, cost in enumerate(costs):
+            batch.usage.append(usage((f"t{n}", f"t{n}/child")[call % 2], str(call), NOW, Decimal(cost)))
     applied = await server.write(batch)
-    response = await server.post(USAGE, {"id": show_id("task", applied.task_ids[ORIGIN, "t"])})
-    assert response.json()["data"]["task"]["all"]["costUsd"] == expected
+    for n, (_, expected) in enumerate(SUMS):
+        found = await server.query(USAGE, id=show_id("task", applied.task_ids[ORIGIN, f"t{n}"]))
+        assert found["task"]["all"]["costUsd"] == expected
     document = "{ tasks { nodes { usageRecords { nodes { costUsd reportedCostUsd costSource } } } } }"
     nodes = [row for task in (await server.query(document))["tasks"]["nodes"] for row in task["usageRecords"]["nodes"]]
-    assert sorted(row["costUsd"] for row in nodes) == sorted(float(cost) for cost in costs)
+    assert sorted(row["costUsd"] for row in nodes) == sorted(float(cost) for costs, _ in SUMS for cost in costs)
     assert all((row["reportedCostUsd"], row["costSource"]) == (row["costUsd"], "REPORTED") for row in nodes)
 
 

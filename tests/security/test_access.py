@@ -1,6 +1,7 @@
 """Who gets in: tokens over HTTP and WebSocket, origins, and scopes that no way of writing a document gets around."""
 
 import json
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -18,24 +19,29 @@ from app import VERSION, Settings, now
 from execution.http import GraphQLEndpoint
 from execution.operations import Operations
 from execution.websocket import websocket_endpoint
+from local import StoreUrls
 from resolvers.context import Context, Viewer
 from schema.errors import describe_error
 from schema.root import build_schema
 from tests.client import Server
-from tests.serving import listening
+from tests.conftest import MakeDatabase
+from tests.serving import listening, serving
 
 FRIEND, STRANGER = "http://localhost:3005", "http://evil.example"
 HEALTH = "{ health { status } }"
 
 
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """One page of another origin is allowed."""
-    return Settings(
-        data_dir=settings.data_dir,
-        redis_prefix=settings.redis_prefix,
-        cors_origins=(FRIEND, "https://board.example:8443"),
+@pytest.fixture(scope="module")
+async def server(
+    tmp_path_factory: pytest.TempPathFactory, make_database: MakeDatabase, migrated: str, store_urls: StoreUrls
+) -> AsyncIterator[Server]:
+    """One server for all; pages of two other origins are allowed."""
+    origins = (FRIEND, "https://board.example:8443")
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("access"), redis_prefix=f"t{uuid.uuid4().hex}", cors_origins=origins
     )
+    async with make_database(migrated) as url, serving(settings, url, store_urls.redis_url) as running:
+        yield running
 
 
 async def _send(server: Server, authorization: bytes | None, path: str = "/graphql") -> httpx.Response:
