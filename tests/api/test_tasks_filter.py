@@ -1,11 +1,12 @@
 """tasks(filter): fields AND, values OR, null and absent no filter, [] nothing; and what no filter can match."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from resolvers.ranges import Calendar, resolve_range
 from tests.api.board import FACTS, NOW, SIZE, STATUSES, Board, Fact, created
 
 NAMES = """
@@ -187,3 +188,10 @@ async def test_a_range_of_another_form(board: Board, wanted: dict[str, Any]) -> 
 async def test_a_filter_of_another_form(board: Board, chosen: Any) -> None:
     response = await board.server.post(NAMES, {"filter": chosen})
     assert (response.status_code, "data" in response.json()) == (400, False)
+
+
+def test_a_day_with_two_midnights_begins_at_the_first() -> None:
+    """In Havana the clocks go back from 1:00 to 0:00; half an hour later is still the same day."""
+    now = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
+    span = resolve_range(Calendar("DAY", "America/Havana"), now)
+    assert span.start == datetime(2026, 11, 1, 4, tzinfo=UTC)
