@@ -191,13 +191,15 @@ HOLDS_ONLY = raw_statement(
 SELECT NOT EXISTS (SELECT FROM tasks t LEFT JOIN hosts h ON h.id = t.host_id WHERE h.name IS DISTINCT FROM $1::text)
    AND NOT EXISTS (
        SELECT FROM conversations c LEFT JOIN hosts h ON h.id = c.host_id WHERE h.name IS DISTINCT FROM $1::text
-   ) AS answer
+   )
+   AND NOT EXISTS (SELECT FROM runs r LEFT JOIN hosts h ON h.id = r.host_id WHERE h.name IS DISTINCT FROM $1::text)
+   AS answer
 """,
     AnswerRow,
 )
 
 
 async def holds_only(handle: Handle, host: str) -> bool:
-    """Whether the store has no task and no conversation but those of this host."""
+    """Whether the store has no task, conversation or run but those of this host."""
     row = await handle.fetch_row(HOLDS_ONLY, host)
     return row is not None and row.answer

@@ -40,9 +40,13 @@ class Place:
 
 @dataclass(slots=True)
 class Loop:
-    """A project's files. `runs` by their folders' names, which are times; `places` by folder."""
+    """A project's files. `runs` by their folders' names, which are times; `places` by folder.
+
+    `name` is what the project's folder is called in the store: its path, unless the files are a copy of another's.
+    """
 
     root: Path
+    name: str = ""
     runs: dict[str, dict[str, Path]] = field(default_factory=dict)
     places: dict[Path, Place] = field(default_factory=lambda: defaultdict(Place))
     session: Path | None = None

@@ -129,8 +129,8 @@ class _LoopImport:
         return datetime.fromtimestamp(newest // 1_000_000 / 1000, UTC)
 
     def _around(self) -> Surroundings:
-        root = self._loop.root
-        return Surroundings(self._host, shown(root), shown(Path(root.name)) or "/", self._times, self._clock())
+        name = self._loop.name or shown(self._loop.root)
+        return Surroundings(self._host, name, name.rstrip("/").rpartition("/")[2] or name, self._times, self._clock())
 
     async def _import_run(self, run: RunFiles, folders: Sequence[RunFiles]) -> None:
         metrics = self._metrics(run)

@@ -21,16 +21,39 @@ async def test_the_sample_fleet_shows_what_a_fleet_does(database: Database, fetc
     assert (report.skipped_count, report.waiting, report.unreadable) == (0, [], [])
     tasks = await fetch("SELECT * FROM tasks ORDER BY created_at")
     statuses = Counter(task["status"] for task in tasks)
-    assert statuses == {"COMPLETED": 12, "CANCELLED": 3, "FAILED": 1}
+    assert statuses == {"COMPLETED": 14, "CANCELLED": 3, "FAILED": 3}
     assert sum(task["parent_task_id"] is not None for task in tasks) == 3
     assert {task["error_type"] for task in tasks} == {None, "overloaded_error"}
     assert sum(task["cost_usd"] for task in tasks) > 0
     assert (await fetch("SELECT count(*) FROM usage_records WHERE cost_usd IS NULL"))[0][0] == 0
     agents = {row["name"] for row in await fetch("SELECT name FROM agents")}
-    assert agents == {"claude-code", "Explore", "general-purpose"}
+    loop_agents = {"frontend-developer", "backend-architect"}
+    assert agents == {"claude-code", "Explore", "general-purpose"} | loop_agents
     assert {row["name"] for row in await fetch("SELECT name FROM projects")} == {"orchard-shop", "tide-tables"}
     assert (await fetch("SELECT count(*) FROM conversations"))[0][0] == 4
     assert max(task["updated_at"] for task in tasks) <= NOW - NEWEST_AGE
+
+
+async def test_it_has_a_run_of_claude_loop(database: Database, fetch: Fetch) -> None:
+    await load_sample(database, now=NOW, publish=publish)
+    (run,) = await fetch("SELECT r.*, p.key AS project FROM runs r JOIN projects p ON p.id = project_id")
+    assert (run["origin"], run["project"]) == (
+        "claude-loop:sample:/home/sam/tide-tables",
+        "sample:/home/sam/tide-tables",
+    )
+    assert (run["status"], float(run["reported_cost_usd"])) == ("RUNNING", 1.1796)
+    assert datetime.strptime(run["external_id"], "%Y%m%d_%H%M%S").replace(tzinfo=UTC) == run["started_at"].replace(
+        microsecond=0
+    )
+    assert run["updated_at"] <= NOW - NEWEST_AGE
+    stories = await fetch("SELECT key, status FROM stories ORDER BY key")
+    assert [row["status"] for row in stories] == ["COMPLETED", "COMPLETED", "PENDING", "PENDING"]
+    iterations = (
+        "SELECT status, call_count, (SELECT count(*) FROM log_lines l WHERE l.task_id = t.id) AS lines FROM tasks t"
+        " WHERE run_id IS NOT NULL ORDER BY created_at"
+    )
+    rows = [tuple(row) for row in await fetch(iterations)]
+    assert rows == [("COMPLETED", 1, 11), ("COMPLETED", 1, 9), ("FAILED", 1, 7), ("FAILED", 1, 1)]
 
 
 async def test_loading_it_twice_changes_nothing(database: Database, fetch: Fetch) -> None:
