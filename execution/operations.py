@@ -46,7 +46,8 @@ from execution.sharing import Feed, Frame, Group, Groups, feed_of
 logger = logging.getLogger(__name__)
 
 MAX_DOCUMENTS = 1_000  # prepared operations kept; one is some 50 KiB, so 50 MiB at most
-MAX_ERRORS = 10  # validation stops there: more help nobody, and one with suggestions costs up to 4 ms
+MAX_ERRORS = 5  # validation stops there: more help nobody, and one with suggestions costs up to 5 ms
+MAX_MESSAGE = 1_000  # characters; graphql-core's repeat what was sent, up to a megabyte
 MAX_ERRORS_LARGE = 2  # in a large document an error without suggestions costs up to 12 ms
 
 OUTAGE_S = 0.25  # between two looks at whether an outage has ended
@@ -330,6 +331,8 @@ def encode(value: Any) -> str:
 def _formatted(error: GraphQLError, code: str) -> dict[str, Any]:
     formatted: dict[str, Any] = dict(error.formatted)
     formatted["extensions"] = {"code": code, **(formatted.get("extensions") or {})}
+    if len(error.message) > MAX_MESSAGE:
+        formatted["message"] = error.message[:MAX_MESSAGE] + "…"
     return formatted
 
 
