@@ -9,11 +9,12 @@ import strawberry
 from strawberry import UNSET
 
 from execution.fields import feed
-from resolvers import live_agents, live_conversations, live_tasks, live_usage
+from resolvers import live_agents, live_conversations, live_runs, live_tasks, live_usage
 from resolvers.pages import decode_event_cursor, encode_event_cursor
 from schema.agents import AgentFilter, to_selection
 from schema.enums import LogLevel, LogStream
 from schema.events import AgentEvent, MessageEvent, TaskEvent, TaskLogEvent
+from schema.runs import ExecutionStatus, status_argument
 from schema.scalars import EventCursor
 from schema.task_inputs import RULE, LogFilter, TaskEventFilter, given, ids, nothing, some, to_facts, to_lines
 from schema.usage import Summary, summary_arguments
@@ -133,6 +134,13 @@ class LiveFields:
         scope="METRICS",
         arguments=message_added_arguments,
         description="Every message that is added to a conversation, each once and in order.",
+    )
+    execution_status_changed: AsyncGenerator[ExecutionStatus, None] = feed(
+        live_runs.watch_execution_status,
+        scope="METRICS",
+        arguments=status_argument,
+        description="How a run stands now, and again when it or its stories have changed: the latest value, once a"
+        " second at most, without a cursor. Silence tells nothing: isRunning ends 60 seconds after updatedAt.",
     )
     summary_changed: AsyncGenerator[Summary, None] = feed(
         live_usage.watch_summary,

@@ -1,5 +1,6 @@
 """runs, run, latestRun, executionStatus, stories and iterations, from outside, at a clock that the test sets."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -309,3 +310,21 @@ async def test_the_board_takes_as_many_statements_for_many_runs(fleet: Server) -
         await fleet.query(RUN_BOARD)
         counts.append(fleet.statement_count - before)
     assert counts[0] == counts[1]
+
+
+async def test_following_how_the_newest_run_stands(fleet: Server, clock: Clock) -> None:
+    fields = "isRunning completedStoryCount progressPercent run { externalId }"
+    document = f"subscription S($runId: ID) {{ executionStatusChanged(runId: $runId) {{ {fields} }} }}"
+    await fleet.write(Batch(runs=[run(stories=STORIES)]))
+    async with asyncio.timeout(20), fleet.subscribe("runs", document) as statuses:  # which takes the first state
+        await fleet.write(Batch(runs=[run(seconds=20, stories=[StoryRecord("US-2", status="COMPLETED")])]))
+        status = (await statuses.next())["data"]["executionStatusChanged"]
+    assert status == {
+        "isRunning": True,
+        "run": {"externalId": NAME},
+        "completedStoryCount": 2,
+        "progressPercent": 50,
+    }
+    missing = show_id("run", new_id(START))
+    refused = await fleet.post(document, {"runId": missing}, Accept="text/event-stream")
+    assert f"There is no run {missing}." in refused.text
