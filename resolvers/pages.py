@@ -164,7 +164,9 @@ def page_request(
 
 def show_instant(moment: datetime) -> str:
     """RFC 3339 in UTC with exactly three fraction digits: the order of the strings is the order of time."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds")[:23] + "Z"  # without the offset
 
 
 def checked_at_most(at_most: int) -> int:

@@ -20,6 +20,7 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLOutputType,
+    GraphQLScalarType,
     GraphQLString,
 )
 
@@ -79,12 +80,24 @@ def leaf_expression(
             names[None] = None
         return f"{constant('words', names)}[{value}]"
     complete = constant("leaf", convert(type_, nullable=nullable))
+    x = value if value.isidentifier() else "x"
     plain = PLAIN.get(type_.name)
     if plain is None:
-        return f"{complete}({value})"
-    x = value if value.isidentifier() else "x"
+        return _scalar_expression(type_, value, x, complete, nullable=nullable, constant=constant)
     usual = plain.format(x=x, first=x if x == value else f"(x := {value})")
     return f"{x} if {usual}{f' or {x} is None' if nullable else ''} else {complete}({x})"
+
+
+def _scalar_expression(
+    type_: GraphQLLeafType, value: str, x: str, complete: str, *, nullable: bool, constant: Callable[[str, object], str]
+) -> str:
+    """The same for a scalar of the schema's own: its function is called without a detour, but for nulls."""
+    if type_.coerce_output_value is GraphQLScalarType.serialize:
+        return f"{complete}({value})"  # takes everything, errors too
+    scalar = constant("scalar", type_.coerce_output_value)
+    read = x if x == value else f"(x := {value})"
+    done = f"(done if (done := {scalar}({x})) is not None else {complete}({x}))"
+    return f"None if {read} is None else {done}" if nullable else f"{done} if {read} is not None else {complete}({x})"
 
 
 def convert_leaves(type_: GraphQLOutputType) -> Callable[[Any], Any]:

@@ -60,7 +60,9 @@ def condition_variables(document: DocumentNode) -> tuple[str, ...]:
         def enter_directive(self, node: DirectiveNode, *_: object) -> None:
             if node.name.value in CONDITIONS:
                 names.update(
-                    argument.value.name.value for argument in node.arguments if isinstance(argument.value, VariableNode)
+                    argument.value.name.value
+                    for argument in node.arguments or ()
+                    if isinstance(argument.value, VariableNode)
                 )
 
     visit(document, Collect())

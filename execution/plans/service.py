@@ -79,6 +79,18 @@ class Executor:
         resumed = Resumed(run)
         return await self._fall_back(operation, variables, resumed, event, reason, resumed.resolve_root)
 
+    async def execute_events(
+        self, operation: Operation, variables: dict[str, Any] | None, context: Context, events: list[Any]
+    ) -> list[ExecutionResult] | None:
+        """Run a subscription's plan for several events at once; None when they must be executed one by one."""
+        coerced = self._coerced(operation, variables) if self._plans else []
+        if isinstance(coerced, list):
+            return None
+        try:
+            return await self._plan(operation, coerced).execute_events(Run(context, coerced), events)
+        except Exception:  # whatever it is, it is told for the event that it belongs to
+            return None
+
     def _coerced(self, operation: Operation, variables: dict[str, Any] | None) -> VariableValues | list[Any]:
         return get_variable_values(
             self._schema, operation.definition.variable_definitions or (), variables or {}, max_errors=1
