@@ -16,7 +16,7 @@ run: venv ## Start Fleetgraph with its own PostgreSQL and Valkey on 127.0.0.1:50
 	@exec $(WITH_MAKE) $(BIN)/fleetgraph serve
 
 test: venv-dev ## Run the whole suite on private stores of its own (one folder: make test ARGS=tests/api)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 differential: venv-dev ## Compare compiled plans with graphql-core on 200,000 documents (half an hour; N=20000 for less)
 	@DIFFERENTIAL_DOCUMENTS=$(or $(N),200000) $(BIN)/python -m pytest -s tests/differential/test_plans.py
