@@ -7,7 +7,7 @@ snapshot: following the topic from that head misses nothing that the page lacks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -90,15 +90,18 @@ def keyset_select(
     parent: str | None = None,
     has_place: bool = False,
     backward: bool = False,
+    instead: Mapping[str, ColumnElement[Any]] | None = None,
 ) -> Select[Any]:
     """One page of `table`, or one page for each of many parents.
 
     Parameters of the statement: `limit`, `place_0` … `place_n` with a place, `keys` (uuid[]) with a parent column.
     Beside `row`'s columns each row has `head` and, with a parent, `parent_key`. A page without rows is one row of
     nulls, so that the head is known. A `topic` that ends in a colon is one topic per parent: ``log:{parent}``.
+    `instead` has what is selected in place of some columns.
     """
     forwards_down = order.descending != backward
-    inner = select(*[table.c[name] for name in row.columns]).where(*conditions)
+    instead = instead or {}
+    inner = select(*[instead.get(name, table.c[name]).label(name) for name in row.columns]).where(*conditions)
     keys: FromClause | None = None
     if parent is not None:
         keys = func.unnest(uuids("keys")).table_valued(column("key", Uuid()), name="k").render_derived()

@@ -19,6 +19,7 @@ from loaders import tasks as task_loaders
 from loaders import usage as usage_loaders
 from resolvers import conversations as resolvers
 from resolvers.pages import DEFAULT_PAGE
+from schema.content import content_column
 from schema.enums import ContentAccess, MessageRole, Visibility
 from schema.node import Node, node_id
 from schema.pagination import (
@@ -89,7 +90,7 @@ class Conversation(Node):
         description="+1 with every committed change: of two copies the one with the higher revision is newer."
     )
     content_access: ContentAccess = column(description="Why the title and the texts of messages may be null.")
-    title: str | None = column(description="A line that says what it is about. Content.", scope="READ")
+    title: str | None = content_column("title", description="A line that says what it is about. Content.")
     owner: Annotated[User, strawberry.lazy("schema.access")] | None = one(
         access_loaders.user_by_id, key="owner_id", description="Whose conversation it is; null where nobody said."
     )
@@ -153,8 +154,8 @@ class Message(Node):
 
     id: strawberry.ID = node_id("message")
     role: MessageRole = column(description="Who wrote it.")
-    text: str | None = column(
-        description="What it says, as it was written: hostile text, show it as text only. Content.", scope="READ"
+    text: str | None = content_column(
+        "text", description="What it says, as it was written: hostile text, show it as text only. Content."
     )
     content_access: ContentAccess = column(description="Why the text may be null.")
     at: datetime = column(description="When it was written, by the clock of the source.")

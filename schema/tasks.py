@@ -18,6 +18,7 @@ from loaders import runs as run_loaders
 from loaders import tasks as loaders
 from loaders import usage as usage_loaders
 from resolvers import control
+from schema.content import content_column, shown
 from schema.enums import ContentAccess, LogLevel, LogStream, StuckReason, TaskSource, TaskStatus
 from schema.node import Node, node_id
 from schema.pagination import (
@@ -66,18 +67,18 @@ class Task(Node):
     content_access: ContentAccess = column(
         description="Why title, input, result, errorMessage and the texts of logs and messages may be null."
     )
-    title: str | None = column(description="A line that says what it is about. Content.", scope="READ")
+    title: str | None = content_column("title", description="A line that says what it is about. Content.")
     input: str | None = loaded(
         loaders.content_by_id,
         key="id",
-        read=lambda row: row.input,
+        read=shown("input"),
         description="What the agent was asked: the prompt. Content.",
         scope="READ",
     )
     result: str | None = loaded(
         loaders.content_by_id,
         key="id",
-        read=lambda row: row.result,
+        read=shown("result"),
         description="What came out of it: the agent's last words. Content.",
         scope="READ",
     )
@@ -85,7 +86,7 @@ class Task(Node):
     error_message: str | None = loaded(
         loaders.content_by_id,
         key="id",
-        read=lambda row: row.error_message,
+        read=shown("error_message"),
         description="The error's own words. Content.",
         scope="READ",
     )

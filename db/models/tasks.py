@@ -184,9 +184,10 @@ class TaskRow(Row):
 
 
 class TaskContentRow(Row):
-    """The wide columns of `tasks`."""
+    """The wide columns of `tasks`, and whether they are shown."""
 
     id: UUID
+    content_access: str
     input: str | None
     result: str | None
     error_message: str | None

@@ -18,6 +18,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    case,
     column,
     func,
     lateral,
@@ -54,6 +55,7 @@ LOG_SEQ = Order("LOG", ("seq",))
 TOOL_STARTED_AT = Order("STARTED_AT", ("started_at", "id"))
 
 TOPIC = "tasks"
+SHOWN: ColumnElement[str] = literal_column("'FULL'")  # the one content access that shows anything
 UNFINISHED = ("QUEUED", "RUNNING", "WAITING_INPUT")
 SHAPES = 512  # page statements kept compiled; each is some 20 KiB
 
@@ -130,7 +132,7 @@ def task_conditions(shape: Sequence[str]) -> list[ColumnElement[bool]]:
             # What is not shown is not found either. Both columns are in one index of trigrams.
             pattern = bindparam(name, type_=Text())
             found = or_(tasks.c.title.ilike(pattern), tasks.c.input.ilike(pattern))
-            conditions += [found, tasks.c.content_access == literal_column("'FULL'")]
+            conditions += [found, tasks.c.content_access == SHOWN]
         elif name == "agent_type":
             of_type = select(agents.c.id).where(agents.c.type == any_(bindparam(name, type_=ARRAY(Text()))))
             conditions.append(tasks.c.agent_id.in_(of_type))
@@ -273,6 +275,14 @@ class LogSelection:
 
 
 ALL_LINES = LogSelection()
+# A line's text is its task's content: of a task whose content is not shown it is null, and cannot be searched.
+LINE_IS_SHOWN = (
+    select(literal_column("1"))
+    .where(tasks.c.id == log_lines.c.task_id, tasks.c.content_access == SHOWN)
+    .correlate(log_lines)
+    .exists()
+)
+LINE_TEXT = case((LINE_IS_SHOWN, log_lines.c.text)).label("text")
 
 
 @lru_cache(maxsize=64)
@@ -281,7 +291,8 @@ def _logs(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
     for name in shape:
         if name == "search":
             needle = bindparam("search", type_=Text())
-            conditions.append(func.strpos(func.lower(log_lines.c.text), func.lower(needle)) > literal_column("0"))
+            found = func.strpos(func.lower(log_lines.c.text), func.lower(needle)) > literal_column("0")
+            conditions += [found, LINE_IS_SHOWN]
         else:
             conditions.append(log_lines.c[name] == any_(bindparam(name, type_=ARRAY(Text()))))
     clause = keyset_select(
@@ -293,6 +304,7 @@ def _logs(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
         parent="task_id",
         has_place=has_place,
         backward=backward,
+        instead={"text": LINE_TEXT},
     )
     return compile_statement(clause, LogLineRow, "keys", *shape, *_place(LOG_SEQ, has_place), "limit")
 
@@ -309,7 +321,7 @@ async def logs_by_task(
 
 
 LOG_RANGE = compile_statement(
-    select(*row_columns(log_lines, LogLineRow))
+    select(*[LINE_TEXT if name == "text" else log_lines.c[name] for name in LogLineRow.columns])
     .where(log_lines.c.task_id == bindparam("task_id"))
     .where(log_lines.c.seq.between(bindparam("first"), bindparam("last")))
     .order_by(log_lines.c.seq),
@@ -349,7 +361,12 @@ TOOL_CALLS_BY_ID = compile_statement(
     select(*row_columns(tool_calls, ToolCallRow)).where(tool_calls.c.id == any_(uuids("ids"))), ToolCallRow, "ids"
 )
 TOOL_CONTENT_BY_ID = compile_statement(
-    select(*row_columns(tool_calls, ToolCallContentRow)).where(tool_calls.c.id == any_(uuids("ids"))),
+    select(
+        tool_calls.c.id,
+        *[case((tasks.c.content_access == SHOWN, tool_calls.c[name])).label(name) for name in ("input", "output")],
+    )
+    .join(tasks, tasks.c.id == tool_calls.c.task_id)
+    .where(tool_calls.c.id == any_(uuids("ids"))),
     ToolCallContentRow,
     "ids",
 )
