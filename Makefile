@@ -7,7 +7,7 @@ WITH_MAKE := $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv -
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test differential check lock sdl explorer clients clean venv venv-dev
+.PHONY: help run test soak differential check lock sdl explorer clients clean venv venv-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: venv-dev ## Run the whole suite on private stores of its own (one folder: 
 
 differential: venv-dev ## Compare compiled plans with graphql-core on 200,000 documents (half an hour; N=20000 for less)
 	@DIFFERENTIAL_DOCUMENTS=$(or $(N),200000) $(BIN)/python -m pytest -s tests/differential/test_plans.py
+
+soak: venv-dev ## Follow for 10 minutes while processes, stores and sockets fail (make soak ARGS="--minutes 1 --rate 500")
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 check: venv-dev ## Lint, format, types, import rule, dependencies, spelling, SDL; the same as in CI
 	$(BIN)/ruff check .

@@ -15,5 +15,6 @@ def is_outage(error: BaseException | None) -> bool:
         | asyncpg.PostgresConnectionError
         | asyncpg.OperatorInterventionError
         | asyncpg.TooManyConnectionsError
-        | asyncpg.InterfaceError,
+        | asyncpg.InterfaceError
+        | asyncpg.InternalClientError,  # what asyncpg says of a connection that was cut within a statement
     )

@@ -376,6 +376,8 @@ def feed(
 ) -> Any:
     """A field of Subscription: iterates ``resolve(context, args)``; each event gets loaders of its own.
 
+    It yields events, or lists of events that are there at the same time and may be executed together.
+
     With `share`, an event is executed and encoded once for all whose operation, variables and rights are the same:
     the field must not depend on who asks in any other way. ``share(event)`` of None is an event for one alone.
     """

@@ -6,6 +6,7 @@ execution.plans executes: compiled plans, with graphql-core behind them (docs/ad
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -36,6 +37,7 @@ from graphql import (
 )
 from strawberry.execution import optimized_is_awaitable
 
+from execution.aside import Aside
 from execution.cost import Cost, cost_of
 from execution.fields import Context, Scope, scope_of
 from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values, explained
@@ -46,6 +48,7 @@ from execution.sharing import Feed, Frame, Group, Groups, feed_of
 logger = logging.getLogger(__name__)
 
 MAX_DOCUMENTS = 1_000  # prepared operations kept; one is some 50 KiB, so 50 MiB at most
+LARGE_DOCUMENT = 4_000  # characters; preparing a shorter one takes up to 25 ms, the largest 70 ms
 MAX_ERRORS = 5  # validation stops there: more help nobody, and one with suggestions costs up to 5 ms
 MAX_MESSAGE = 1_000  # characters; graphql-core's repeat what was sent, up to a megabyte
 MAX_ERRORS_LARGE = 2  # in a large document an error without suggestions costs up to 12 ms
@@ -107,8 +110,10 @@ class Operations:
         self._executor = PlanExecutor(schema, plans=plans)
         self.fallbacks = self._executor.fallbacks
         self.limits = limits or Limits()
+        self._aside = Aside()
         self._describe_error = describe_error
         self._prepared: OrderedDict[tuple[str, str | None], Prepared] = OrderedDict()
+        self._preparing: dict[tuple[str, str | None], asyncio.Task[Prepared]] = {}
         self._groups = Groups()
 
     def prepare(self, query: str, operation_name: str | None = None) -> Prepared:
@@ -116,11 +121,30 @@ class Operations:
         key = (query, operation_name)
         prepared = self._prepared.get(key)
         if prepared is None:
-            prepared = self._prepared[key] = self._prepare(query, operation_name)
-            if len(self._prepared) > MAX_DOCUMENTS:
-                self._prepared.popitem(last=False)
-        else:
-            self._prepared.move_to_end(key)
+            return self._keep(key, self._prepare(query, operation_name))
+        self._prepared.move_to_end(key)
+        return prepared
+
+    async def prepare_aside(self, query: str, operation_name: str | None = None) -> Prepared:
+        """As `prepare`, but a large document that is new keeps nobody else waiting. Raises RequestErrors."""
+        key = (query, operation_name)
+        if key in self._prepared or not LARGE_DOCUMENT < len(query) <= self.limits.document:
+            return self.prepare(query, operation_name)
+        task = self._preparing.get(key)
+        if task is None:
+            task = self._preparing[key] = asyncio.create_task(self._aside.run(self._prepare, query, operation_name))
+            task.add_done_callback(lambda done: self._prepared_aside(key, done))
+        return self._keep(key, await asyncio.shield(task))  # others may wait for it too
+
+    def _prepared_aside(self, key: tuple[str, str | None], done: asyncio.Task[Prepared]) -> None:
+        del self._preparing[key]
+        if not done.cancelled():
+            done.exception()  # asked for here: those who waited may have gone
+
+    def _keep(self, key: tuple[str, str | None], prepared: Prepared) -> Prepared:
+        self._prepared[key] = prepared
+        if len(self._prepared) > MAX_DOCUMENTS:
+            self._prepared.popitem(last=False)
         return prepared
 
     def _prepare(self, query: str, operation_name: str | None) -> Prepared:
@@ -262,15 +286,20 @@ class Operations:
     ) -> AsyncGenerator[Frame]:
         declaration = None if prepared.feed is None else prepared.feed.declaration
         share, cursor = (declaration.share, declaration.cursor) if declaration is not None else (None, None)
+
+        async def make(events: list[Any]) -> list[Frame]:
+            answers = await self._show(prepared, variables, make_context, events)
+            return [
+                Frame(encode(answer), None if cursor is None else cursor(event))
+                for event, answer in zip(events, answers, strict=True)
+            ]
+
         group.member_count += 1
         try:
-            async for event in source:
-
-                async def make(event: Any = event) -> Frame:
-                    answer = await self._show(prepared, variables, make_context, event)
-                    return Frame(encode(answer), None if cursor is None else cursor(event))
-
-                yield await group.frame(None if share is None else share(event), make)
+            async for found in source:
+                events = found if isinstance(found, list) else [found]
+                for frame in await group.frames([share and share(event) for event in events], events, make):
+                    yield frame
         except RequestErrors:
             raise
         except GraphQLError as error:
@@ -282,6 +311,22 @@ class Operations:
             await source.aclose()
 
     async def _show(
+        self,
+        prepared: Prepared,
+        variables: dict[str, Any] | None,
+        make_context: Callable[[], Context],
+        events: list[Any],
+    ) -> list[dict[str, Any]]:
+        """The results of events, together where that can be."""
+        if len(events) > 1:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.limits.seconds):
+                    answers = await self._executor.execute_events(prepared.operation, variables, make_context(), events)
+                    if answers is not None:
+                        return [{"data": answer.data} for answer in answers]
+        return [await self._show_one(prepared, variables, make_context, event) for event in events]
+
+    async def _show_one(
         self, prepared: Prepared, variables: dict[str, Any] | None, make_context: Callable[[], Context], event: Any
     ) -> dict[str, Any]:
         """The result of an event: a database that restarts must not take its content."""

@@ -30,7 +30,7 @@ from graphql import (
 from execution.fields import AFTER, Declaration, Kind, declaration_of
 
 FRESH_S = 1.0  # for so long after it was made a frame is as good as one made now
-KEPT = 64  # frames of a group: those that the last of its members is behind the first
+KEPT = 256  # frames of a group: so far may the last of its members be behind the first
 PERSONAL = (Kind.CONTEXTUAL, Kind.JUDGED)
 
 
@@ -107,19 +107,13 @@ class _Making:
         self._error: BaseException | None = None
         self._waiters: list[asyncio.Future[None]] = []
 
-    async def make(self, make: Callable[[], Awaitable[Frame]]) -> None:
-        """Make it, for everybody who waits: none of them can cancel it."""
-        try:
-            self._frame = await make()
-        except BaseException as error:
-            self._error = error
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-            self._waiters.clear()
+    def end(self, frame: Frame | None, error: BaseException | None = None) -> None:
+        """It is there, or it failed."""
+        self._frame, self._error = frame, error
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
 
     async def wait(self) -> Frame:
         """The frame, when it is there."""
@@ -132,6 +126,9 @@ class _Making:
         return self._frame
 
 
+Make = Callable[[list[Any]], Awaitable[list[Frame]]]
+
+
 class Group:
     """Those who share frames now."""
 
@@ -141,20 +138,41 @@ class Group:
         self._kept: OrderedDict[Hashable, _Making] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def frame(self, key: Hashable | None, make: Callable[[], Awaitable[Frame]]) -> Frame:
-        """The frame of an event: made once, by the first who asks."""
-        if key is None or self.member_count < 2:
-            return await make()
+    async def frames(self, keys: list[Hashable | None], events: list[Any], make: Make) -> list[Frame]:
+        """The frames of events, each made once, by the first who asks for it; a key of None is for one alone."""
+        if self.member_count < 2 or None in keys:
+            return await make(events)
         now = asyncio.get_running_loop().time()
-        making = self._kept.get(key)
-        if making is None or now - making.at > FRESH_S:
-            making = self._kept[key] = _Making(now)
-            task = asyncio.create_task(making.make(make), name="shared-frame")
+        found: list[_Making] = []
+        missing: list[tuple[_Making, Any]] = []
+        for key, event in zip(keys, events, strict=True):
+            making = self._kept.get(key)
+            if making is None or now - making.at > FRESH_S:
+                making = self._kept[key] = _Making(now)
+                missing.append((making, event))
+            found.append(making)
+        if missing:
+            task = asyncio.create_task(_make(missing, make), name="shared-frames")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            if len(self._kept) > KEPT:
+            while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-        return await making.wait()
+        return [await making.wait() for making in found]
+
+
+async def _make(missing: list[tuple[_Making, Any]], make: Make) -> None:
+    """Make frames for everybody who waits for them: none who leaves can cancel it."""
+    frames: list[Frame] = []
+    error: BaseException | None = None
+    try:
+        frames = await make([event for _, event in missing])
+    except BaseException as failure:
+        error = failure
+        if not isinstance(failure, Exception):
+            raise
+    finally:
+        for n, (making, _) in enumerate(missing):
+            making.end(frames[n] if error is None else None, error)
 
 
 class Groups:

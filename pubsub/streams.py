@@ -219,6 +219,14 @@ class EventStream(Stream[Event]):
         self.seq = found[-1].seq
         return True
 
+    def more(self, limit: int) -> list[Event]:
+        """Events that can be had without waiting, up to the next mark."""
+        found: list[Event] = []
+        while self._ready and len(found) < limit and isinstance(event := self._ready[0], Event):
+            self._ready.popleft()
+            found.append(event)
+        return found
+
 
 class LogStream(Stream[Span]):
     """Spans of a task's log, of up to 100 lines; what piles up meanwhile is told together."""

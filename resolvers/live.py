@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from db.outage import is_outage
 from db.pages import EventPosition
@@ -27,6 +27,7 @@ from resolvers.context import Context
 
 T = TypeVar("T")
 
+TOGETHER = 50  # events that are executed at once when a stream has to catch up: one statement for what they show
 STATE_S = 1.0  # a value of state is told at most once in this time: people read no faster
 
 
@@ -60,6 +61,7 @@ class Shown:
 
 
 Mark = Checkpoint | CursorExpired
+Told: TypeAlias = T | list[T] | Mark  # what a stream of events tells at a time
 
 
 def place_of(context: Context, topic: str, after: EventPosition | None) -> int | None:
@@ -78,16 +80,23 @@ def place_of(context: Context, topic: str, after: EventPosition | None) -> int |
 
 async def follow(
     context: Context, topic: str, after: EventPosition | None, show: Callable[[Event], T | None]
-) -> AsyncIterator[T | Mark]:
-    """What `show` makes of the topic's events, each once and in order, and marks of where the stream stands."""
+) -> AsyncIterator[Told[T]]:
+    """What `show` makes of the topic's events, each once and in order, and marks of where the stream stands.
+
+    Events that are there together are told as a list.
+    """
     async with context.hub.subscribe(topic, place_of(context, topic, after)) as stream:
         async for mark in marks_first(context, stream, topic, after):
             yield mark
         async for item in stream:
-            shown = show(item) if isinstance(item, Event) else told(context, topic, item)
-            if shown is not None:
+            if not isinstance(item, Event):
+                yield told(context, topic, item)
+                continue
+            events = (item, *stream.more(TOGETHER - 1))
+            shown = [value for event in events if (value := show(event)) is not None]
+            if shown:
                 stream.touch()
-                yield shown
+                yield shown if len(shown) > 1 else shown[0]
 
 
 async def marks_first(

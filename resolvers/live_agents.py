@@ -12,7 +12,7 @@ from db.pages import EventPosition
 from db.queries.agents import ALL_AGENTS, TOPIC, AgentSelection
 from pubsub.events import Event
 from resolvers.context import Context
-from resolvers.live import Mark, Shown, follow, position_of
+from resolvers.live import Shown, Told, follow, position_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class WatchAgents:
         )
 
 
-def watch_agents(context: Context, watched: WatchAgents) -> AsyncIterator[AgentChange | AgentLeave | Mark]:
+def watch_agents(context: Context, watched: WatchAgents) -> AsyncIterator[Told[AgentChange | AgentLeave]]:
     """Changes of agents, each once and in order."""
 
     def show(event: Event) -> AgentChange | AgentLeave | None:

@@ -12,7 +12,7 @@ from db.queries.conversations import TOPIC
 from domain.ids import parse_id
 from pubsub.events import Event
 from resolvers.context import Context
-from resolvers.live import Mark, Shown, follow, position_of
+from resolvers.live import Shown, Told, follow, position_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class WatchMessages:
     after: EventPosition | None = None
 
 
-def watch_messages(context: Context, watched: WatchMessages) -> AsyncIterator[MessageAdd | Mark]:
+def watch_messages(context: Context, watched: WatchMessages) -> AsyncIterator[Told[MessageAdd]]:
     """Messages that are added to a conversation, each once and in order; of one that is yet to come, too."""
     key = str(parse_id("conversation", watched.conversation_id))
 

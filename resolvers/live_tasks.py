@@ -20,7 +20,7 @@ from pubsub.events import Event
 from pubsub.streams import LogStream, Span
 from pubsub.topics import LOGS, log_topic
 from resolvers.context import Context
-from resolvers.live import Mark, Shown, follow, marks_first, patiently, place_of, position_of, told
+from resolvers.live import Mark, Shown, Told, follow, marks_first, patiently, place_of, position_of, told
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class WatchTasks:
         return facts is not None and all(facts.get(name) in allowed for name, allowed in self.facts)
 
 
-def watch_tasks(context: Context, watched: WatchTasks) -> AsyncIterator[TaskChange | TaskLeave | Mark]:
+def watch_tasks(context: Context, watched: WatchTasks) -> AsyncIterator[Told[TaskChange | TaskLeave]]:
     """Changes of tasks, each once and in order."""
 
     def show(event: Event) -> TaskChange | TaskLeave | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, cast
 
 from graphql import (
@@ -65,7 +65,7 @@ class Executor:
         if isinstance(coerced, list):
             return await self._core(operation, variables, Scope(context), event)  # tells the request's errors
         try:
-            plan = self._plan(operation, coerced)
+            plan = self.plan(operation, coerced.coerced)
         except Uncovered as uncovered:
             return await self._fall_back(operation, variables, Scope(context), event, str(uncovered))
         run = Run(context, coerced)
@@ -76,8 +76,7 @@ class Executor:
         except Exception as error:
             reason = type(error).__name__
             logger.debug("a plan failed", exc_info=error)
-        resumed = Resumed(run)
-        return await self._fall_back(operation, variables, resumed, event, reason, resumed.resolve_root)
+        return await self._fall_back(operation, variables, Resumed(run), event, reason)
 
     async def execute_events(
         self, operation: Operation, variables: dict[str, Any] | None, context: Context, events: list[Any]
@@ -87,7 +86,7 @@ class Executor:
         if isinstance(coerced, list):
             return None
         try:
-            return await self._plan(operation, coerced).execute_events(Run(context, coerced), events)
+            return await self.plan(operation, coerced.coerced).execute_events(Run(context, coerced), events)
         except Exception:  # whatever it is, it is told for the event that it belongs to
             return None
 
@@ -96,11 +95,11 @@ class Executor:
             self._schema, operation.definition.variable_definitions or (), variables or {}, max_errors=1
         )
 
-    def _plan(self, operation: Operation, variables: VariableValues) -> Plan:
-        """The plan for these variables. Raises Uncovered."""
+    def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan:
+        """The plan for these coerced variables, compiled at first sight. Raises Uncovered."""
         if operation.uncovered is not None:
             raise operation.uncovered
-        conditions: tuple[Any, ...] = tuple(map(variables.coerced.get, operation.conditions))
+        conditions: tuple[Any, ...] = tuple(map(variables.get, operation.conditions))
         plan = operation.plans.get(conditions)
         if plan is not None:
             operation.plans.move_to_end(conditions)
@@ -129,22 +128,16 @@ class Executor:
         scope: Scope,
         event: Any,
         reason: str,
-        middleware: Callable[..., Any] | None = None,
     ) -> ExecutionResult:
         self.fallbacks[reason] += 1
         logger.debug("graphql-core runs an operation: %s", reason)
         if operation.definition.operation is not OperationType.QUERY:
-            return await self._core(operation, variables, scope, event, middleware)
+            return await self._core(operation, variables, scope, event)
         async with self._free:
-            return await self._core(operation, variables, scope, event, middleware)
+            return await self._core(operation, variables, scope, event)
 
     async def _core(
-        self,
-        operation: Operation,
-        variables: dict[str, Any] | None,
-        scope: Scope,
-        event: Any,
-        middleware: Callable[..., Any] | None = None,
+        self, operation: Operation, variables: dict[str, Any] | None, scope: Scope, event: Any
     ) -> ExecutionResult:
         name = operation.definition.name
         result = execute(
@@ -154,7 +147,7 @@ class Executor:
             context_value=scope,
             variable_values=variables,
             operation_name=name.value if name else None,
-            middleware=None if middleware is None else [middleware],
+            middleware=[scope] if isinstance(scope, Resumed) else None,
             is_awaitable=cast(Any, optimized_is_awaitable),
         )
         try:

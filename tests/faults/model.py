@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 from websockets.typing import Subprotocol
@@ -178,7 +177,7 @@ class Writers:
             started = time.monotonic()
             try:
                 await self._write(records)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except Exception as error:
                 if not is_outage(error):  # else a transaction of an unknown end: what was written will be counted
                     raise
                 await asyncio.sleep(0.1)
