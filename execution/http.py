@@ -86,7 +86,7 @@ class GraphQLEndpoint:
             )
         parameters = await read(request)
         document = self._documents.find(parameters.given)
-        prepared = self._operations.prepare(document, parameters.operation_name)
+        prepared = await self._operations.prepare_aside(document, parameters.operation_name)
         self._documents.keep(parameters.given, document)
         if prepared.operation_type == "subscription":
             raise request_error(

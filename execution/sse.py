@@ -74,7 +74,7 @@ class EventStreamEndpoint:
     async def _frames(self, parameters: Parameters, viewer: Viewer, after: str | None) -> AsyncGenerator[Frame]:
         operations, variables = self._operations, parameters.variables
         document = self._documents.find(parameters.given)
-        prepared = operations.prepare(document, parameters.operation_name)
+        prepared = await operations.prepare_aside(document, parameters.operation_name)
         self._documents.keep(parameters.given, document)
         operations.check(prepared, viewer.scopes)
         if prepared.operation_type != "subscription":

@@ -255,7 +255,7 @@ class _Socket:
 
     async def _run(self, message: Message) -> None:
         payload = message.payload or {}
-        prepared = self._operations.prepare(payload["query"], payload.get("operationName"))
+        prepared = await self._operations.prepare_aside(payload["query"], payload.get("operationName"))
         self._operations.check(prepared, self._viewer.scopes)
         variables = payload.get("variables")
         if prepared.operation_type != "subscription":
