@@ -84,12 +84,13 @@ class Resumed(Scope):
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if key in loaded.failures:
             future.set_exception(loaded.failures[key])
+            future.exception()  # it may be told by a sibling: then nobody asks this future, which is no mistake
         else:
             future.set_result(loaded.answers[key])
         return future
 
-    def resolve_root(self, resolve: Callable[..., Any], source: Any, info: Any, **values: Any) -> Any:
-        """A middleware of graphql-core: root fields that were resolved are not resolved again."""
+    def resolve(self, resolve: Callable[..., Any], source: Any, info: Any, **values: Any) -> Any:
+        """The name by which graphql-core calls a middleware: root fields that were resolved are not resolved again."""
         key = info.path.key
         if info.path.prev is not None or key not in self._run.outcomes:
             return resolve(source, info, **values)

@@ -48,18 +48,22 @@ class Judge:
         operation = Operation(parsed, definition)
         event = self._event(seed) if document.live else None
         before = self.plans.fallbacks.total() - self.plans.fallbacks["condition"]
-        planned = await self.plans.execute(operation, document.variables, self._context(seed), event)
+        ours, theirs = self.context(seed), self.context(seed)
+        planned = await self.plans.execute(operation, document.variables, ours, event)
         fell_back = self.plans.fallbacks.total() - self.plans.fallbacks["condition"] > before
-        judged = await self.core.execute(operation, document.variables, self._context(seed), event)
+        judged = await self.core.execute(operation, document.variables, theirs, event)
         self._count(fell_back, judged, seed)
         problem = difference(planned, judged)
+        if ours.database.write_count != theirs.database.write_count:
+            problem = f"written {ours.database.write_count} times, not {theirs.database.write_count}"
         if problem is None and fell_back and not judged.errors:
             problem = f"fell back without need: {self.plans.fallbacks}"
         if problem is not None:
             plans = "\n".join(plan.source for plan in operation.plans.values())
             raise Differs(f"{problem}\nseed {seed}\n{document.text}\n{document.variables}\n{plans}")
 
-    def _context(self, seed: int | None) -> Any:
+    def context(self, seed: int | None) -> Any:
+        """A context with the faults of a seed."""
         viewer = Viewer("test", frozenset(SCOPES))
         database = FaultyDatabase(self.database, self.known, Faults(seed))
         return Surroundings(viewer, database, lambda: NOW, Silent())

@@ -119,9 +119,11 @@ class FaultyDatabase:
         self._database = database
         self.read = FaultyReader(database, known, faults)
         self.epoch = database.epoch
+        self.write_count = 0
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Any]:
+        self.write_count += 1
         try:
             async with self._database.write() as transaction:
                 yield transaction

@@ -109,6 +109,12 @@ MUTANTS = [
         "if self._function is None:",
         "if self._function is None or not self.uses_variables:",
     ),
+    Mutant(
+        "carry a mutation out again",
+        "run",
+        "if info.path.prev is not None or key not in self._run.outcomes:",
+        "if info.path.prev is None or key not in self._run.outcomes:",
+    ),
 ]
 
 

@@ -1,0 +1,151 @@
+"""How plans and graphql-core share the work: what is planned, what falls back, and that nothing runs twice."""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import ExecutionResult, OperationDefinitionNode, get_operation_ast, parse, validate
+from graphql.utilities import get_introspection_query
+
+from execution.plans.service import MAX_PLANS, Executor, Operation
+from tests.differential.compare import Judge
+from tests.differential.documents import SCHEMA
+
+FOLDER = Path(__file__).parents[2] / "graphql" / "operations"
+TEXTS = {path.stem: path.read_text() for path in sorted(FOLDER.iterdir())}
+
+
+def operation_of(text: str) -> Operation:
+    document = parse(text)
+    assert validate(SCHEMA, document) == []
+    definition = get_operation_ast(document)
+    assert isinstance(definition, OperationDefinitionNode)
+    return Operation(document, definition)
+
+
+class Read:
+    """The reader, and how often each statement ran."""
+
+    def __init__(self, reader: Any, failing: str | None = None) -> None:
+        self._reader = reader
+        self._failing = failing
+        self.epoch = reader.epoch
+        self.statements: Counter[str] = Counter()
+
+    async def fetch(self, statement: Any, *values: Any) -> list[Any]:
+        self.statements[statement.sql] += 1
+        if self._failing is not None and f"FROM {self._failing} " in statement.sql.replace("\n", " ") + " ":
+            raise ConnectionError("lost")
+        return list(await self._reader.fetch(statement, *values))
+
+    async def fetch_row(self, statement: Any, *values: Any) -> Any:
+        return next(iter(await self.fetch(statement, *values)), None)
+
+
+async def run(
+    judge: Judge, text: str, failing: str | None = None, **variables: Any
+) -> tuple[ExecutionResult, Executor, Read]:
+    executor = Executor(SCHEMA, plans=True)
+    context = judge.context(None)
+    context.database.read = read = Read(context.database.read, failing)
+    return await executor.execute(operation_of(text), variables, context), executor, read
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_an_operation_has_a_plan(name: str) -> None:
+    executor = Executor(SCHEMA, plans=True)
+    operation = operation_of(TEXTS[name])
+    plan = executor.plan(operation, dict.fromkeys(operation.conditions, True))
+    assert "def " in plan.source
+
+
+@pytest.mark.parametrize(
+    ("name", "variables"),
+    [
+        ("TaskBoard", {}),
+        ("AgentList", {}),
+        ("Summary", {}),
+        ("TaskDetail", {"id": "task"}),
+        ("ConversationThread", {"id": "conversation"}),
+        ("TaskLogPage", {"taskId": "task", "first": 2}),
+    ],
+)
+async def test_a_query_runs_on_its_plan_alone(judge: Judge, name: str, variables: dict[str, Any]) -> None:
+    values = {key: judge.ids[value][0] if value in judge.ids else value for key, value in variables.items()}
+    result, executor, _ = await run(judge, TEXTS[name], **values)
+    assert result.errors is None
+    assert not executor.fallbacks
+
+
+async def test_introspection_is_graphql_core_s(judge: Judge) -> None:
+    result, executor, _ = await run(judge, get_introspection_query())
+    assert result.errors is None
+    assert executor.fallbacks == {"introspection": 1}
+
+
+async def test_a_failed_batch_is_not_read_again(judge: Judge) -> None:
+    result, executor, read = await run(
+        judge, "{ tasks(first: 3) { nodes { id agent { name } project { name } } } }", failing="agents"
+    )
+    assert executor.fallbacks == {"batch": 1}
+    assert [sql for sql, times in read.statements.items() if times > 1] == []
+    assert result.data is not None
+    assert {str(error.original_error) for error in result.errors or ()} == {"lost"}
+    assert all(task["id"] and task["agent"] is None for task in result.data["tasks"]["nodes"])
+
+
+async def test_a_failed_root_is_told_by_the_plan(judge: Judge) -> None:
+    result, executor, _ = await run(judge, '{ tasks(first: 3, after: "foreign") { nodes { id } } }')
+    assert result.data is None
+    assert [error.path for error in result.errors or ()] == [["tasks"]]
+    assert not executor.fallbacks
+
+
+async def test_a_mutation_is_not_carried_out_again_when_its_selection_fails(judge: Judge) -> None:
+    """The answer is finished by graphql-core from what the mutation has returned."""
+    text = """mutation Made($id: ID!) { appendTaskLog(input: {taskId: $id, lines: [{text: "a"}]}) {
+              ... on AppendTaskLogSuccess { lastSeq task { id agent { name } } } } }"""
+    found, _, _ = await run(judge, "{ agents(first: 1) { nodes { currentTasks(first: 1) { nodes { id } } } } }")
+    assert found.data is not None
+    wanted = found.data["agents"]["nodes"][0]["currentTasks"]["nodes"][0]["id"]
+    executor = Executor(SCHEMA, plans=True)
+    context = judge.context(None)
+    context.database.read = Read(context.database.read, failing="agents")
+    result = await executor.execute(operation_of(text), {"id": wanted}, context)
+    assert executor.fallbacks == {"batch": 1}
+    assert context.database.write_count == 1
+    assert result.data is not None
+    assert result.data["appendTaskLog"]["task"]["id"] == wanted
+
+
+async def test_plans_are_kept_for_some_conditions_only(judge: Judge) -> None:
+    names = "abcd"
+    text = (
+        "query Q("
+        + ", ".join(f"${name}: Boolean!" for name in names)
+        + ") { health { "
+        + " ".join(f"{name}: version @include(if: ${name})" for name in names)
+        + " version } }"
+    )
+    executor, operation = Executor(SCHEMA, plans=True), operation_of(text)
+    for number in range(2 ** len(names)):
+        values = {name: bool(number >> place & 1) for place, name in enumerate(names)}
+        result = await executor.execute(operation, values, judge.context(None))
+        assert result.data is not None
+        assert [name for name in names if name in result.data["health"]] == [name for name in names if values[name]]
+    assert len(operation.plans) == MAX_PLANS
+
+
+def test_fragments_that_double_at_each_level_compile_in_linear_time() -> None:
+    levels = 20
+    spreads = "".join(
+        f" fragment F{n} on Task {{ parentTask {{ ...F{n + 1} }} retryOf {{ ...F{n + 1} }} }}" for n in range(levels)
+    )
+    text = f"{{ task(id: 1) {{ ...F0 }} }}{spreads} fragment F{levels} on Task {{ id }}"
+    operation = Operation(parse(text), parse(text).definitions[0])  # type: ignore[arg-type]
+    started = time.process_time()
+    plan = Executor(SCHEMA, plans=True).plan(operation, {})
+    assert time.process_time() - started < 0.2
+    assert len(plan.source) < 100_000
