@@ -23,6 +23,7 @@ from graphql import (
 from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.execution import optimized_is_awaitable
 
+from execution.aside import Aside
 from execution.fields import Context, Scope
 from execution.plans.leaves import Anomaly
 from execution.plans.plan import Plan
@@ -32,6 +33,7 @@ from execution.plans.selections import Uncovered, condition_variables
 logger = logging.getLogger(__name__)
 
 MAX_PLANS = 8  # of one operation: one for each set of values of the variables in its conditions
+LARGE_OPERATION = 500  # tokens; compiling a smaller one takes up to 20 ms, the largest 80 ms
 MAX_FALLBACKS = 8  # queries on graphql-core at a time: each may hold the loop for tens of milliseconds
 
 
@@ -52,6 +54,7 @@ class Executor:
     def __init__(self, schema: GraphQLSchema, *, plans: bool) -> None:
         self._schema = schema
         self._plans = plans
+        self._aside = Aside()
         self._free = asyncio.Semaphore(MAX_FALLBACKS)
         self.fallbacks: Counter[str] = Counter()
 
@@ -65,7 +68,7 @@ class Executor:
         if isinstance(coerced, list):
             return await self._core(operation, variables, Scope(context), event)  # tells the request's errors
         try:
-            plan = self.plan(operation, coerced.coerced)
+            plan = await self._plan_aside(operation, coerced.coerced)
         except Uncovered as uncovered:
             return await self._fall_back(operation, variables, Scope(context), event, str(uncovered))
         run = Run(context, coerced)
@@ -86,7 +89,8 @@ class Executor:
         if isinstance(coerced, list):
             return None
         try:
-            return await self.plan(operation, coerced.coerced).execute_events(Run(context, coerced), events)
+            plan = await self._plan_aside(operation, coerced.coerced)
+            return await plan.execute_events(Run(context, coerced), events)
         except Exception:  # whatever it is, it is told for the event that it belongs to
             return None
 
@@ -94,6 +98,12 @@ class Executor:
         return get_variable_values(
             self._schema, operation.definition.variable_definitions or (), variables or {}, max_errors=1
         )
+
+    async def _plan_aside(self, operation: Operation, variables: Mapping[str, Any]) -> Plan:
+        """As `plan`, but compiling a large operation keeps nobody else waiting."""
+        if operation.document.token_count < LARGE_OPERATION:
+            return self.plan(operation, variables)
+        return await self._aside.run(self.plan, operation, variables)
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan:
         """The plan for these coerced variables, compiled at first sight. Raises Uncovered."""
