@@ -5,18 +5,22 @@ Its own dashboard reads the first and so shows a real run without cost and as no
 
 from __future__ import annotations
 
-import math
+import json
 import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from domain.text import clean
 from ingest.claude_loop.times import Times
 
 # A line of the shell's debug output among the names of agents, and other things that are no names.
 _NAME = re.compile(r"[A-Za-z0-9][\w .:/@+-]{0,99}")
-_MOST = Decimal(10) ** 9  # what a NUMERIC(18,9) cannot hold; no run costs that
+_MOST_DOLLARS = 10**6  # no run costs that, and the sums must stay within NUMERIC(18,9)
+_MOST = 2**53  # what a JSON number holds exactly
+_LONGEST_MS = 10 * 366 * 24 * 3600 * 1000  # no iteration takes ten years
+_MOST_JSON = 1 << 16  # characters of what is kept of a run's metrics
 
 
 @dataclass(slots=True)
@@ -60,7 +64,7 @@ def read_metrics(value: dict[str, Any], times: Times, began: datetime | None) ->
         updated_at=times.read(value.get("updated_at")) or times.read(value.get("last_update")),
         elapsed_ms=count(totals.get("wall_duration_ms")) or (None if seconds is None else round(seconds * 1000)),
         cost=money(totals.get("cost_usd", value.get("total_cost"))),
-        rest={key: found for key, found in value.items() if key != "iterations"},
+        rest=kept({key: found for key, found in value.items() if key != "iterations"}),
     )
     at = metrics.started_at or began
     seen: dict[int, int] = {}
@@ -81,7 +85,7 @@ def read_summary(value: dict[str, Any], metrics: Metrics) -> None:
         metrics.elapsed_ms = count(duration.get("wall_ms")) or (None if seconds is None else round(seconds * 1000))
     if metrics.cost is None:
         metrics.cost = money(cost.get("total_usd", value.get("total_cost")))
-    metrics.rest["summary"] = value
+    metrics.rest["summary"] = kept(value)
 
 
 def _iteration(
@@ -91,6 +95,8 @@ def _iteration(
     place = index if told is None else told
     seen[place] = seen.get(place, 0) + 1
     took = _first(count(entry.get("duration_ms")), count(entry.get("elapsed_ms")))
+    if took is not None and took > _LONGEST_MS:
+        took = None
     ended = times.read(entry.get("timestamp"))
     if ended is None and before is not None:
         ended = before + timedelta(milliseconds=took or 0)
@@ -133,7 +139,7 @@ def number(value: object) -> float | None:
             value = float(value)
         except ValueError:
             return None
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**62 and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _MOST:
         return value
     return None
 
@@ -147,4 +153,27 @@ def count(value: object) -> int | None:
 def money(value: object) -> Decimal | None:
     """Dollars."""
     found = number(value)
-    return None if found is None or not 0 <= found < _MOST else Decimal(repr(found))
+    return None if found is None or not 0 <= found < _MOST_DOLLARS else Decimal(repr(found))
+
+
+def kept(value: dict[str, Any]) -> dict[str, Any]:
+    """What a source says beside what we read of it, as PostgreSQL and JSON can hold it; of too much only the known."""
+    try:
+        fit: dict[str, Any] = _fit(value)
+    except RecursionError:  # nested as deeply as the parser just allows
+        return {}
+    if len(json.dumps(fit)) > _MOST_JSON:
+        fit = {name: fit[name] for name in ("cache", "parallel") if name in fit}
+    return fit if len(json.dumps(fit)) <= _MOST_JSON else {}
+
+
+def _fit(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {clean(key): _fit(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_fit(entry) for entry in value]
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value if abs(value) < _MOST else None  # infinity and NaN are no JSON
+    return value

@@ -27,14 +27,12 @@ from domain.records import (
 )
 from domain.transitions import status_of
 from ingest.claude_loop.files import shown
-from ingest.claude_loop.metrics import Iteration, Metrics, count, money, text
+from ingest.claude_loop.metrics import Iteration, Metrics, count, text
 from ingest.claude_loop.plan import RunFiles, is_run_folder
 from ingest.claude_loop.progress import Block
-from ingest.claude_loop.times import Times
+from ingest.claude_loop.project import SOURCE, UNKNOWN, Surroundings, call_entry
 
-SOURCE = "CLAUDE_LOOP"
 AGENT = "claude-loop"
-UNKNOWN = "unknown"
 # Work that was begun and of which nothing was heard for so long will not be ended: the loop was stopped.
 ABANDONED_AFTER = timedelta(hours=1)
 CONTENT_LIMIT = 1 << 20  # characters of one text
@@ -42,27 +40,6 @@ CONTENT_LIMIT = 1 << 20  # characters of one text
 _SHELVED = frozenset({"archive", "completed", "abandoned", "drafts"})
 _RUNNING = ("RUNNING", "STALLED")
 Rows = Sequence[tuple[int, dict[str, Any]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all runs of a project share."""
-
-    host: str
-    root: str
-    project: str
-    times: Times
-    now: datetime
-
-    @property
-    def origin(self) -> str:
-        """Kind, host and project: the same run, story and agent names on another host are others."""
-        return f"claude-loop:{self.host}:{self.root}"
-
-    @property
-    def project_key(self) -> str:
-        """The folder on its host, as transcripts name it."""
-        return f"{self.host}:{self.root}"
 
 
 @dataclass(slots=True)
@@ -401,57 +378,6 @@ class RunBuilder:
                     location=shown(self._run.metrics) if self._run.metrics else None,
                 )
                 self._told.batch.usage.append(entry)
-
-
-def call_entry(row: dict[str, Any], at: datetime, around: Surroundings, key: str, task: str | None) -> UsageEntry:
-    """A line of provider_usage.jsonl."""
-    kept = ("complexity", "latency_ms", "success", "fallback_used", "story_id", "iteration")
-    return UsageEntry(
-        at=at,
-        model=text(row.get("model")) or UNKNOWN,
-        provider=text(row.get("provider")) or "anthropic",
-        tokens=Tokens(input=count(row.get("input_tokens")) or 0, output=count(row.get("output_tokens")) or 0),
-        source=SOURCE,
-        dedup_key=f"{around.origin}:{key}",
-        reported_cost_usd=money(row.get("cost_usd")),
-        task=None if task is None else Ref(around.origin, task),
-        host=around.host,
-        project_key=around.project_key,
-        raw={name: row[name] for name in kept if name in row},
-    )
-
-
-def queue_batch(value: dict[str, Any], around: Surroundings, modified_at: datetime) -> Batch:
-    """The PRDs that wait for claude-loop's daemon, or were run by it: a task each."""
-    batch = Batch(projects=[ProjectRecord(around.project_key, around.project)])
-    listed = value.get("tasks")
-    for entry in listed if isinstance(listed, list) else []:
-        name = text(entry.get("id")) if isinstance(entry, dict) else None
-        if name is None:
-            continue
-        times = around.times
-        submitted, started, ended = (
-            times.read(entry.get(key)) for key in ("submitted_at", "started_at", "completed_at")
-        )
-        created = submitted or started or ended or modified_at
-        result = entry.get("result")
-        batch.tasks.append(
-            TaskRecord(
-                origin=around.origin,
-                external_id=f"queue/{name}",
-                source=SOURCE,
-                created_at=created,
-                updated_at=max(at for at in (created, started, ended) if at is not None),
-                source_status=text(entry.get("status")),
-                title=text(entry.get("prd_path")) or name,
-                result=result if isinstance(result, str) else None if result is None else json.dumps(result),
-                host=around.host,
-                project_key=around.project_key,
-                started_at=started,
-                ended_at=ended,
-            )
-        )
-    return batch
 
 
 def _local(block: Block) -> str:

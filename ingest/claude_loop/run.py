@@ -23,7 +23,8 @@ from ingest.claude_loop.documents import Contents, Findings, read_object, read_r
 from ingest.claude_loop.files import Found, Loop, shown
 from ingest.claude_loop.metrics import Metrics, read_metrics, read_summary
 from ingest.claude_loop.plan import Planner, RunFiles, is_run_folder
-from ingest.claude_loop.records import RunBuilder, Surroundings, Told, call_entry, queue_batch
+from ingest.claude_loop.project import Surroundings, call_entry, queue_batch
+from ingest.claude_loop.records import RunBuilder, Told
 from ingest.claude_loop.times import Times
 from ingest.run import Clock, Publish, Report, Skipped
 

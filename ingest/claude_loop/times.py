@@ -96,6 +96,8 @@ class Times:
         return self._stamp(date, match["clock"], match["half"], match["zone"], match[0])
 
     def _stamp(self, date: str, clock: str | None, half: str | None, zone: str | None, raw: str) -> Stamp | None:
+        if not "2000" <= date[:4] < "2100":
+            return None  # no time of a loop: a mistake, or a number that looks like one
         try:
             local = datetime.fromisoformat(f"{date}T{(clock or '00:00').zfill(5)}")
         except ValueError:
