@@ -348,8 +348,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if settings.log_level != "DEBUG":
-        for chatty in ("alembic", "uvicorn"):  # what they say at INFO is nothing to an operator
-            logging.getLogger(chatty).setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # what it says at INFO is nothing to an operator
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the same, and at DEBUG it writes headers, tokens in them
     return run(settings, sys.argv[1:] if arguments is None else arguments, os.environ)
 
 

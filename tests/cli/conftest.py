@@ -149,7 +149,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One first start with the sample fleet, for tests that change nothing that another one looks at."""
     started: list[Served] = []
-    served = serving(started, tmp_path_factory.mktemp("fleet") / "data", {})
+    # What must not be told is not told at DEBUG either.
+    served = serving(started, tmp_path_factory.mktemp("fleet") / "data", {"LOG_LEVEL": "DEBUG"})
     assert served.says(READY), served.output
     yield served
     _kill(started)

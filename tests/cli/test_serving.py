@@ -1,7 +1,11 @@
 """A first start as a person has it: the sample fleet over HTTP, the token, a second start, commands beside it."""
 
+import json
 import re
 from pathlib import Path
+
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from tests.cli.conftest import Served, fleetgraph, lines_of, mode_of
 
@@ -21,9 +25,14 @@ def test_the_token_is_shown_by_its_command_only(fleet: Served) -> None:
     assert fleetgraph(fleet.folder, "token").stdout.strip() == fleet.token
     assert mode_of(fleet.folder / "token") == 0o600
     assert mode_of(fleet.folder) == 0o700
-    logs = "".join(path.read_text() for path in fleet.folder.glob("*.log"))
-    assert fleet.token not in fleet.output + logs
     assert fleet.post("{ viewer { scopes } }").status_code == 200
+    headers = {"Authorization": f"Bearer {fleet.token}"}
+    address = f"ws://127.0.0.1:{fleet.port}/graphql"
+    with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")], additional_headers=headers) as socket:
+        socket.send(json.dumps({"type": "connection_init", "payload": headers}))
+        assert json.loads(socket.recv())["type"] == "connection_ack"
+    logs = "".join(path.read_text() for path in fleet.folder.glob("*.log"))
+    assert fleet.token[:12] not in fleet.output + logs
     assert fleet.post("{ viewer { scopes } }", "fgl_" + "x" * 43).status_code == 401
 
 
