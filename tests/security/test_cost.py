@@ -45,6 +45,7 @@ COSTS = [
     ("{ tasks { nodes { id } pageInfo { hasNextPage } } }", None, 1 + 50 + 1),
     ("{ tasks { edges { node { id } } } }", None, 1 + 50 + 50),
     ("{ tasks(first: 7) { nodes { id agent { id } } } }", None, 1 + 7 * 2),
+    ("{ tasks(first: 7) { nodes { agent { name } logs(last: 4) { nodes { text } } } } }", None, 50),
     ("{ tasks(first: 7) { nodes { id logs { nodes { seq } } } } }", None, 1 + 7 * (1 + 1 + 10)),
     ("{ tasks(first: 7) { nodes { logs(last: 4) { nodes { seq } } } } }", None, 1 + 7 * (1 + 1 + 4)),
     ("{ a: tasks(first: 2) { nodes { id } } b: tasks(first: 3) { nodes { id } } }", None, 1 + 2 + 1 + 3),
