@@ -34,7 +34,7 @@ class Limits:
 
     document: int = 32_768  # characters; 2,000 tokens have some 20,000. Long texts belong in variables: lexing 25 ms
     tokens: int = 2_000  # the largest of the common tools' documents (introspection) has under 300; validation 40 ms
-    operations: int = 50  # of one document: an editor's page of them; every rule is run for each
+    operations: int = 20  # of one document, an editor's page of them: validation follows their variables one by one
     depth: int = 12  # fields within fields; the deepest operation of ours has 7
     introspection_depth: int = 20  # under __schema and __type: the standard query of the common tools has 13 to 15
     aliases: int = 30  # the same field again with other arguments: a dashboard's tiles

@@ -65,7 +65,11 @@ HOSTILE: dict[str, str] = {
     "a megabyte": '{ task(id: "' + "x" * 1_000_000 + '") { id } }',
     "a megabyte of nothing": "{" + "," * 1_000_000 + "__typename }",
     "a long name": "{ " + "a" * 32_000 + " }",
-    "operations": _times(50, lambda n: f"query Q{n} {{ ...F0 }}")
+    "operations that share variables": _times(20, lambda n: f"query Q{n}($a: ID!) {{ ...F }}")
+    + " fragment F on Query { nodes(ids: ["
+    + "$a " * 840
+    + "]) { id } }",
+    "operations": _times(20, lambda n: f"query Q{n} {{ ...F0 }}")
     + _times(98, lambda n: f" fragment F{n} on Query {{ ...F{n + 1} }}")
     + " fragment F98 on Query { __typename }",
     "much of everything": _wide(),
