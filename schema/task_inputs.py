@@ -53,8 +53,8 @@ class TaskFilter:
     created_at: TimeRange | None = some("Created in this range.")
     is_stuck: bool | None = some("Whether it counts as stuck: see stuckReason.")
     search: str | None = some(
-        "Its title or input contains this text, in any case: 3 letters or digits in a row at least, 200 characters at"
-        " most. Needs the scope READ; content that is not shown is not found."
+        "Its title or the first 10,000 characters of its input contain this text, in any case: 3 letters or digits in"
+        " a row at least, 200 characters at most. Needs the scope READ; content that is not shown is not found."
     )
 
 

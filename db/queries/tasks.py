@@ -23,7 +23,6 @@ from sqlalchemy import (
     func,
     lateral,
     literal_column,
-    or_,
     select,
     true,
 )
@@ -39,6 +38,7 @@ from db.models.tasks import (
     ToolCallContentRow,
     ToolCallRow,
     log_lines,
+    task_texts,
     tasks,
     tool_calls,
 )
@@ -129,10 +129,9 @@ def task_conditions(shape: Sequence[str]) -> list[ColumnElement[bool]]:
             marked = tasks.c.stuck_since.is_not(None) if name == "stuck" else tasks.c.stuck_since.is_(None)
             conditions.append(and_(marked, bindparam(name, type_=Boolean())))
         elif name == "search":
-            # What is not shown is not found either. Both columns are in one index of trigrams.
             pattern = bindparam(name, type_=Text())
-            found = or_(tasks.c.title.ilike(pattern), tasks.c.input.ilike(pattern))
-            conditions += [found, tasks.c.content_access == SHOWN]
+            found = tasks.c.id.in_(select(task_texts.c.task_id).where(task_texts.c.text.ilike(pattern)))
+            conditions += [found, tasks.c.content_access == SHOWN]  # what is not shown is not found either
         elif name == "agent_type":
             of_type = select(agents.c.id).where(agents.c.type == any_(bindparam(name, type_=ARRAY(Text()))))
             conditions.append(tasks.c.agent_id.in_(of_type))

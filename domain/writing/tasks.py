@@ -31,6 +31,8 @@ TOPIC = "tasks"
 # What comes with a status: when the step is refused, these are too, lest a completed task shows another's error.
 OUTCOME = ("source_status", "result", "error_type", "error_message", "ended_at")
 ALWAYS = tuple(name for name in tasks.TOLD if name != "status" and name not in OUTCOME)
+SEARCHED = ("title", "input")
+SEARCHED_CHARACTERS = 10_000  # of a prompt that is longer, the rest is a pasted file: its index would be larger than it
 # Facts of an event by their column; `agent_type` is joined to it. Ids and filterable values only, never content.
 FACTS = {
     "status": "status",
@@ -108,6 +110,7 @@ async def write_tasks(
     agent_types = dict(told.names.agents.values())
     changed: list[dict[str, Any]] = []
     stepped: dict[UUID, str] = {}
+    texts: list[tuple[UUID, str]] = []
     for id_ in [*names, *(id_ for id_ in deltas if id_ not in names)]:
         before = locked.get(id_)
         if before is None:
@@ -127,14 +130,23 @@ async def write_tasks(
         if state["status"] != before["status"]:
             stepped[id_] = state["status"]
         state["agent_type"] = agent_types.get(state["agent_id"], state["agent_type"])
+        if id_ in told.inserted or any(state[name] != before[name] for name in SEARCHED):
+            texts.append((id_, _searched(state)))
         if state != before or id_ in deltas:
             changed.append({**state, **_totals(deltas.get(id_))})
         emit_change(transaction, None if id_ in told.inserted else before, state)
     if changed:
         await tasks.write(transaction, changed)
+    if any(text for _, text in texts):
+        await tasks.write_texts(transaction, [(id_, text) for id_, text in texts if text])
     await commands.settle(transaction, stepped, now)
     applied.new_tasks += len(told.inserted)
     applied.task_ids |= by_name
+
+
+def _searched(state: Mapping[str, Any]) -> str:
+    """What a task is found by: its title and the beginning of its input."""
+    return "\n".join(text[:SEARCHED_CHARACTERS] for name in SEARCHED if (text := state[name]))
 
 
 async def rewrite(

@@ -86,6 +86,20 @@ async def test_what_no_index_can_find_is_refused(server: Server, search: str) ->
     assert len(error["message"]) < 200
 
 
+async def test_a_text_that_changes_is_found_by_what_it_says_now(server: Server) -> None:
+    await write(server, {"t": ("First words", "an input")})
+    later = TaskRecord("test", "t", "API", START, START, title="Other words")
+    await server.write(Batch(tasks=[later]))
+    assert (await found(server, "first words"), await found(server, "other words")) == (set(), {"t"})
+    assert await found(server, "an input") == {"t"}
+
+
+async def test_only_the_beginning_of_a_long_input_is_searched(server: Server) -> None:
+    beginning, rest = "x " * 4_990 + "beginning ", "hidden behind"
+    await write(server, {"t": (None, beginning + rest)})
+    assert (await found(server, "beginning"), await found(server, rest)) == ({"t"}, set())
+
+
 @pytest.mark.parametrize("access", ["REDACTED", "HIDDEN", "EXPIRED", "NOT_COLLECTED"])
 async def test_what_is_not_shown_is_not_found(server: Server, access: str) -> None:
     await write(server, TEXTS)
@@ -123,13 +137,18 @@ async def test_the_index_is_used(server: Server) -> None:
     async with server.database.write() as transaction:
         await transaction.fetch(unwatched)
         await transaction.fetch(fill)
+        await transaction.fetch(
+            raw_statement(
+                "INSERT INTO task_texts (task_id, text) SELECT id, concat_ws(chr(10), title, input) FROM tasks"
+            )
+        )
     # New entries of the index wait in a list until a vacuum, autovacuum's too, sorts them in.
-    await server.database.read.fetch(raw_statement("VACUUM ANALYZE tasks"))
+    await server.database.read.fetch(raw_statement("VACUUM ANALYZE tasks, task_texts"))
     searched = TaskSelection(search="c4ca4238a0")
     page = await explain(server, _page(("search",), CREATED_AT_DESC, False, False), *searched.values(), 51)
-    assert "ix_tasks_search" in page
+    assert "ix_task_texts_text" in page
     count = await explain(server, _count(("search",)), *searched.values(), 10_000)
-    assert "ix_tasks_search" in count
+    assert "ix_task_texts_text" in count
     stuck = await explain(server, _page(("stuck",), CREATED_AT_DESC, False, False), True, 51)
     assert "ix_tasks_stuck" in stuck
     assert "Seq Scan" not in page + count + stuck

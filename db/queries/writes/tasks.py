@@ -82,6 +82,12 @@ UPDATE = compile_statement(
     *UPDATED,
 )
 
+WRITE_TEXTS = raw_statement(
+    "INSERT INTO task_texts (task_id, text) SELECT * FROM unnest($1::uuid[], $2::text[])"
+    " ON CONFLICT (task_id) DO UPDATE SET text = excluded.text",
+    Row,
+)
+
 
 class WrittenRow(Row):
     """How many rows of each kind a statement wrote."""
@@ -157,6 +163,11 @@ async def write(transaction: Handle, rows: Sequence[dict[str, Any]]) -> None:
     """Write locked tasks; what `rows` hold for TOTALS is added to what is stored."""
     values = [[row[name] for name in UPDATED] for row in rows]
     await transaction.fetch(UPDATE, *columns(values, len(UPDATED)))
+
+
+async def write_texts(transaction: Handle, texts: Sequence[tuple[UUID, str]]) -> None:
+    """Store what locked tasks are searched by."""
+    await transaction.fetch(WRITE_TEXTS, *columns(texts, 2))
 
 
 async def write_tool_calls(transaction: Handle, rows: Sequence[Sequence[Any]], now: Any) -> WrittenRow:
