@@ -38,11 +38,10 @@ class Sweeper:
         self._holder = uuid4().hex
 
     async def sweep(self) -> bool:
-        """Look at everything once. False when another process holds the lease, and nothing was done."""
+        """Look at everything once. False when another process holds the lease, or has taken it over meanwhile."""
         now = self._clock()
-        async with self._database.write() as transaction:
-            if not await leases.hold(transaction, LEASE, self._holder, now + LEASE_FOR, now):
-                return False
+        if not await self._hold():
+            return False
         async with self._database.write() as transaction:
             await commands.time_out(transaction, now)
         await self._bus.publish(transaction.emitted, transaction.log_heads)
@@ -51,7 +50,15 @@ class Sweeper:
             async with self._database.write() as transaction:
                 after = await stuck.sweep_page(transaction, after, now)
             await self._bus.publish(transaction.emitted, transaction.log_heads)
+            if after is not None and not await self._hold():
+                return False
         return True
+
+    async def _hold(self) -> bool:
+        """Take the lease, or keep it for longer."""
+        now = self._clock()
+        async with self._database.write() as transaction:
+            return await leases.hold(transaction, LEASE, self._holder, now + LEASE_FOR, now)
 
     async def run(self, interval_s: float) -> None:
         """Sweep for ever; a sweep that fails is told in the log, and the next one is tried."""
