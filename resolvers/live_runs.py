@@ -1,15 +1,60 @@
-"""Following how a run stands: the latest state, as often as a person can read it."""
+"""Following runs: their changes, and how one stands, as often as a person can read it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
 from operator import eq
+from uuid import UUID
 
+from db.pages import EventPosition
 from db.queries.runs import TOPIC
 from domain.errors import NotFound
+from domain.ids import parse_id
+from pubsub.events import Event
 from resolvers.context import Context
-from resolvers.live import latest
+from resolvers.live import Shown, Told, follow, latest, position_of
 from resolvers.runs import ExecutionStatus, get_execution_status, get_run
+
+
+@dataclass(frozen=True, slots=True)
+class RunChange(Shown):
+    """A run, or one of its stories, is new or has changed."""
+
+    position: EventPosition
+    at: datetime
+    run_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class RunLeave(Shown):
+    """A run was deleted."""
+
+    position: EventPosition
+    at: datetime
+    run_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class WatchRuns:
+    """Which run; None is all runs."""
+
+    run_id: str | None = None
+    after: EventPosition | None = None
+
+
+def watch_runs(context: Context, watched: WatchRuns) -> AsyncIterator[Told[RunChange | RunLeave]]:
+    """Changes of runs, each once and in order; of one that is yet to come, too."""
+    wanted = None if watched.run_id is None else str(parse_id("run", watched.run_id))
+
+    def show(event: Event) -> RunChange | RunLeave | None:
+        if wanted not in (None, event.facts["id"]):
+            return None
+        told = RunLeave if event.kind == "RunDeleted" else RunChange
+        return told(position_of(context, event), event.at, UUID(event.facts["id"]))
+
+    return follow(context, TOPIC, watched.after, show)
 
 
 async def watch_execution_status(context: Context, run_id: str | None) -> AsyncIterator[ExecutionStatus]:

@@ -11,14 +11,16 @@ from domain.ids import show_id
 from execution.fields import column, computed, interface_type, nested, object_type, one
 from loaders import agents as agent_loaders
 from loaders import conversations as conversation_loaders
+from loaders import runs as run_loaders
 from loaders import tasks as task_loaders
-from resolvers import live, live_agents, live_conversations, live_tasks
+from resolvers import live, live_agents, live_conversations, live_runs, live_tasks
 from resolvers.pages import encode_event_cursor
 from schema.scalars import EventCursor
 
 if TYPE_CHECKING:
     from schema.agents import Agent
     from schema.conversations import Message
+    from schema.runs import Run
     from schema.tasks import LogLine, Task
 
 CURSOR = "Where the stream stands behind this event: the next subscription's `after`."
@@ -123,6 +125,29 @@ class MessageAdded(LiveEvent):
     )
 
 
+def _run_id() -> Any:
+    return computed(lambda event: show_id("run", event.run_id), needs=("run_id",), description="Which run.")
+
+
+@object_type(
+    of=live_runs.RunChange, scope="METRICS", description="A run, or one of its stories, is new or has changed."
+)
+class RunChanged(LiveEvent):
+    """resolvers.live_runs.RunChange."""
+
+    run_id: strawberry.ID = _run_id()
+    run: Annotated[Run, strawberry.lazy("schema.runs")] | None = one(
+        run_loaders.by_id, key="run_id", description="The run as it is now, which may be newer than this event."
+    )
+
+
+@object_type(of=live_runs.RunLeave, scope="METRICS", description="A run was deleted: take it off the list.")
+class RunLeft(LiveEvent):
+    """resolvers.live_runs.RunLeave."""
+
+    run_id: strawberry.ID = _run_id()
+
+
 @object_type(
     of=live.Checkpoint,
     scope="METRICS",
@@ -155,6 +180,10 @@ TaskLogEvent = Annotated[
 AgentEvent = Annotated[
     AgentChanged | AgentLeft | Checkpoint | CursorExpired,
     strawberry.union("AgentEvent", description="What `agentChanged` delivers."),
+]
+RunEvent = Annotated[
+    RunChanged | RunLeft | Checkpoint | CursorExpired,
+    strawberry.union("RunEvent", description="What `runChanged` delivers."),
 ]
 MessageEvent = Annotated[
     MessageAdded | Checkpoint | CursorExpired,

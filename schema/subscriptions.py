@@ -13,7 +13,7 @@ from resolvers import live_agents, live_conversations, live_runs, live_tasks, li
 from resolvers.pages import decode_event_cursor, encode_event_cursor
 from schema.agents import AgentFilter, to_selection
 from schema.enums import LogLevel, LogStream
-from schema.events import AgentEvent, MessageEvent, TaskEvent, TaskLogEvent
+from schema.events import AgentEvent, MessageEvent, RunEvent, TaskEvent, TaskLogEvent
 from schema.runs import ExecutionStatus, status_argument
 from schema.scalars import EventCursor
 from schema.task_inputs import RULE, LogFilter, TaskEventFilter, given, ids, nothing, some, to_facts, to_lines
@@ -101,6 +101,14 @@ def message_added_arguments(
     return live_conversations.WatchMessages(str(conversation_id), _after(after))
 
 
+def run_changed_arguments(
+    run_id: Annotated[strawberry.ID | None, strawberry.argument(description="Which run; all runs without it.")] = UNSET,
+    after: AfterCursor = UNSET,
+) -> live_runs.WatchRuns:
+    """Arguments of `runChanged`."""
+    return live_runs.WatchRuns(nothing(run_id), _after(after))
+
+
 @strawberry.type
 class LiveFields:
     """All fields of Subscription."""
@@ -134,6 +142,12 @@ class LiveFields:
         scope="METRICS",
         arguments=message_added_arguments,
         description="Every message that is added to a conversation, each once and in order.",
+    )
+    run_changed: AsyncGenerator[RunEvent, None] = events(
+        live_runs.watch_runs,
+        scope="METRICS",
+        arguments=run_changed_arguments,
+        description="Every change of a run or its stories, each once and in order.",
     )
     execution_status_changed: AsyncGenerator[ExecutionStatus, None] = feed(
         live_runs.watch_execution_status,

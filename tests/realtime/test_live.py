@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from domain.records import AgentRecord, Batch
+from domain.erase import erase_host
+from domain.ids import show_id
+from domain.records import AgentRecord, Batch, RunRecord
 from tests.api.mutate import mutate, new_conversation, new_task
 from tests.client import Server
 from tests.filled import at, task_record
@@ -243,3 +245,35 @@ async def test_the_summary_is_told_when_it_changes_and_not_oftener_than_once_a_s
         while counts[-1] < 25:
             counts.append((await live.next())["taskCount"])
         assert len(counts) <= 3
+
+
+RUNS = """
+subscription Runs($id: ID, $after: EventCursor) {
+  runChanged(runId: $id, after: $after) {
+    __typename
+    ... on LiveEvent { cursor }
+    ... on RunChanged { runId run { status } }
+    ... on RunLeft { runId }
+  }
+}
+"""
+
+
+async def test_runs(server: Server) -> None:
+    async def tell(name: str, status: str, minutes: int) -> str:
+        record = RunRecord("o", name, status, at(1), at(minutes), host="h")
+        applied = await server.write(Batch(runs=[record]))
+        return show_id("run", applied.run_ids["o", name])
+
+    async with following(server, RUNS) as live:
+        start = await live.next()
+        one = await tell("one", "RUNNING", 2)
+        two = await tell("two", "RUNNING", 3)
+        await tell("two", "COMPLETED", 4)
+        told = await live.take(3)
+        assert [event["runId"] for event in told] == [one, two, two]
+        assert told[-1]["run"]["status"] == "COMPLETED"
+    async with server.database.write() as transaction:
+        await erase_host(transaction, "h")
+    async with following(server, RUNS, id=two, after=start["cursor"]) as again:
+        assert kinds(await again.take(4)) == ["RunChanged", "RunChanged", "RunLeft", "Checkpoint"]
