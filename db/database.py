@@ -1,7 +1,7 @@
 """Connections: the read pool, write transactions with their events, the realtime connection's settings, the epoch.
 
-Statements come from db.queries; this module runs them. It keeps no state in a PostgreSQL session, so that pgbouncer
-in transaction mode works.
+Statements come from db.queries; this module runs them. It keeps no state in a PostgreSQL session. Statements
+are prepared and settings sent when a connection opens, so that pgbouncer in transaction mode does not work yet.
 """
 
 from __future__ import annotations
