@@ -32,20 +32,19 @@ from execution.plans.selections import Uncovered, condition_variables
 
 logger = logging.getLogger(__name__)
 
-MAX_PLANS = 8  # of one operation: one for each set of values of the variables in its conditions
+MAX_SOURCE = 8_000_000  # characters of all plans that are kept; compiled, one is some 8 bytes: 64 MiB
 LARGE_OPERATION = 500  # tokens; compiling a smaller one takes up to 20 ms, the largest 80 ms
 MAX_FALLBACKS = 8  # queries on graphql-core at a time: each may hold the loop for tens of milliseconds
 
 
 class Operation:
-    """An operation of a valid document, and its plans."""
+    """An operation of a valid document."""
 
     def __init__(self, document: DocumentNode, definition: OperationDefinitionNode) -> None:
         self.document = document
         self.definition = definition
         self.conditions = condition_variables(document)
         self.uncovered: Uncovered | None = None  # why no plan serves it
-        self.plans: OrderedDict[tuple[Any, ...], Plan] = OrderedDict()
 
 
 class Executor:
@@ -55,6 +54,8 @@ class Executor:
         self._schema = schema
         self._plans = plans
         self._aside = Aside()
+        self._kept: OrderedDict[tuple[Operation, tuple[Any, ...]], Plan] = OrderedDict()  # the last used at the end
+        self._source_size = 0
         self._free = asyncio.Semaphore(MAX_FALLBACKS)
         self.fallbacks: Counter[str] = Counter()
 
@@ -109,27 +110,33 @@ class Executor:
         """The plan for these coerced variables, compiled at first sight. Raises Uncovered."""
         if operation.uncovered is not None:
             raise operation.uncovered
-        conditions: tuple[Any, ...] = tuple(map(variables.get, operation.conditions))
-        plan = operation.plans.get(conditions)
+        conditions = tuple(map(variables.get, operation.conditions))
+        plan = self._kept.get((operation, conditions))
         if plan is not None:
-            operation.plans.move_to_end(conditions)
+            self._kept.move_to_end((operation, conditions))
             return plan
         if None in conditions:
             raise Uncovered("condition")  # null where the specification wants a Boolean: an error
-        decided = dict(zip(operation.conditions, conditions, strict=True))
+        plan = self._compile(operation, dict(zip(operation.conditions, conditions, strict=True)))
+        self._kept[operation, conditions] = plan
+        self._source_size += len(plan.source)
+        while self._source_size > MAX_SOURCE and len(self._kept) > 1:
+            self._source_size -= len(self._kept.popitem(last=False)[1].source)
+        return plan
+
+    def _compile(self, operation: Operation, conditions: Mapping[str, Any]) -> Plan:
         try:
-            plan = Plan(self._schema, operation.document, operation.definition, decided)
+            return Plan(self._schema, operation.document, operation.definition, conditions)
         except Uncovered as uncovered:
             operation.uncovered = uncovered
-            raise
         except Exception:
             logger.exception("an operation cannot be compiled")
             operation.uncovered = Uncovered("compiler")
-            raise operation.uncovered from None
-        operation.plans[conditions] = plan
-        if len(operation.plans) > MAX_PLANS:
-            operation.plans.popitem(last=False)
-        return plan
+        raise operation.uncovered
+
+    def plans_of(self, operation: Operation) -> list[Plan]:
+        """The plans of an operation that are kept."""
+        return [plan for (owner, _), plan in self._kept.items() if owner is operation]
 
     async def _fall_back(
         self,

@@ -59,7 +59,7 @@ class Judge:
         if problem is None and fell_back and not judged.errors:
             problem = f"fell back without need: {self.plans.fallbacks}"
         if problem is not None:
-            plans = "\n".join(plan.source for plan in operation.plans.values())
+            plans = "\n".join(plan.source for plan in self.plans.plans_of(operation))
             raise Differs(f"{problem}\nseed {seed}\n{document.text}\n{document.variables}\n{plans}")
 
     def context(self, seed: int | None) -> Any:
