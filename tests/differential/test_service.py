@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import ExecutionResult, OperationDefinitionNode, get_operation_ast, parse, validate
+from graphql import (
+    ExecutionResult,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLUnionType,
+    OperationDefinitionNode,
+    OperationType,
+    get_named_type,
+    get_operation_ast,
+    is_composite_type,
+    parse,
+    validate,
+)
 from graphql.utilities import get_introspection_query
 
 from execution.plans import service
@@ -60,6 +72,43 @@ def test_an_operation_has_a_plan(name: str) -> None:
     operation = operation_of(TEXTS[name])
     plan = executor.plan(operation, dict.fromkeys(operation.conditions, True))
     assert "def " in plan.source
+
+
+def selection(type_: Any, levels: int) -> str:
+    """Every field of a type, so many levels down."""
+    if not isinstance(type_, GraphQLObjectType | GraphQLInterfaceType | GraphQLUnionType):
+        return ""
+    found = ["__typename"]
+    if isinstance(type_, GraphQLUnionType | GraphQLInterfaceType):
+        found += [f"... on {member.name}{selection(member, levels)}" for member in SCHEMA.get_possible_types(type_)]
+    else:
+        for name, field in type_.fields.items():
+            target = get_named_type(field.type)
+            if levels > 1 or not is_composite_type(target):
+                found.append(name + selection(target, levels - 1))
+    return f" {{ {' '.join(found)} }}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (kind, name)
+        for kind, type_ in (
+            ("query", SCHEMA.query_type),
+            ("mutation", SCHEMA.mutation_type),
+            ("subscription", SCHEMA.subscription_type),
+        )
+        for name in (type_.fields if type_ else ())
+    ],
+)
+def test_every_field_of_the_schema_has_a_place_in_plans(kind: str, name: str) -> None:
+    """A new kind of declaration has to be taught to the compiler."""
+    root = SCHEMA.get_root_type(OperationType(kind))
+    assert root is not None
+    document = parse(f"{kind} {{ {name}{selection(get_named_type(root.fields[name].type), 3)} }}")
+    definition = get_operation_ast(document)
+    assert definition is not None
+    assert Executor(SCHEMA, plans=True).plan(Operation(document, definition), {}).source
 
 
 @pytest.mark.parametrize(
