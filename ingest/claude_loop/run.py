@@ -143,6 +143,8 @@ class _LoopImport:
             calls, executions = self._lines_of(run, folders)
         told = RunBuilder(run, self._around(), metrics, self._modified_at([*run.files]), calls, executions).build()
         await self._write(told, run.files, run.name)
+        for path in {*run.files} - {*self._loop.logs, run.log_path}:  # a project may have thousands of runs
+            self._contents.held.pop(path, None)
 
     def _metrics(self, run: RunFiles) -> Metrics | None:
         """What metrics.json and summary.json say; None when neither can be read now."""
