@@ -187,6 +187,10 @@ class TaskRow(Row):
     cost_usd: float
     unpriced_call_count: int
 
+    def __hash__(self) -> int:
+        """By the id: rows are keys of batches, and a hash over all columns is ten times as much work."""
+        return hash(self.id)
+
 
 class TaskContentRow(Row):
     """The wide columns of `tasks`, and whether they are shown."""
