@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import errno
 import gc
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import uvloop
 
 from commands.program import program
 from commands.sample import load_if_new
+from commands.server_log import note, server_log
 from commands.stores import hold_folder, open_stores
 from db import migrate
 from explorer.build import default_dist, start
@@ -51,6 +53,7 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
     try:
         with (
             hold_folder(settings) as folder,  # before the port: a second start should say where the first one is
+            server_log(folder.path if folder else None),
             _listen(host, port) as listener,
             open_stores(settings) as urls,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
@@ -168,10 +171,12 @@ async def _serve(
         _rest_collector()
         if folder is not None:
             folder.announce(url)
+        note("Fleetgraph %s serves at %s (process %d)", VERSION, url, os.getpid())
         ticket = Tickets(settings.data_dir).make(now()) if sys.stdout.isatty() else None
         print(welcome(VERSION, url, settings.data_dir / NAME, sample, ticket), flush=True)
         try:
             await server.serve(sockets=[listener])
         finally:
+            note("stopping")
             if build is not None and build.poll() is None:
                 build.terminate()

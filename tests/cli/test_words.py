@@ -111,7 +111,19 @@ def test_mistakes_in_the_words(say: Say, words: list[str], answer: str) -> None:
 def test_help_is_for_people(say: Say) -> None:
     code, said, _ = say("--help")
     assert code == 0
-    for word in ("serve", "import", "sample", "token", "migrate", "sdl", "DATABASE_URL", "FLEETGRAPH_DATA_DIR"):
+    for word in (
+        "serve",
+        "status",
+        "stop",
+        "logs",
+        "import",
+        "sample",
+        "token",
+        "migrate",
+        "sdl",
+        "DATABASE_URL",
+        "FLEETGRAPH_DATA_DIR",
+    ):
         assert word in said
     assert say("--version")[:2] == (0, f"fleetgraph {sdl_version()}\n")
 
