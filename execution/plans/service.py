@@ -104,29 +104,39 @@ class Executor:
         """As `plan`, but compiling a large operation keeps nobody else waiting."""
         if operation.document.token_count < LARGE_OPERATION:
             return self.plan(operation, variables)
-        return await self._aside.run(self.plan, operation, variables)
+        conditions = tuple(map(variables.get, operation.conditions))
+        known = self._known(operation, conditions)
+        return known or self._keep(operation, conditions, await self._aside.run(self._compile, operation, conditions))
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan:
         """The plan for these coerced variables, compiled at first sight. Raises Uncovered."""
+        conditions = tuple(map(variables.get, operation.conditions))
+        known = self._known(operation, conditions)
+        return known or self._keep(operation, conditions, self._compile(operation, conditions))
+
+    def _known(self, operation: Operation, conditions: tuple[Any, ...]) -> Plan | None:
         if operation.uncovered is not None:
             raise operation.uncovered
-        conditions = tuple(map(variables.get, operation.conditions))
+        if None in conditions:
+            raise Uncovered("condition")  # null where the specification wants a Boolean: an error
         plan = self._kept.get((operation, conditions))
         if plan is not None:
             self._kept.move_to_end((operation, conditions))
-            return plan
-        if None in conditions:
-            raise Uncovered("condition")  # null where the specification wants a Boolean: an error
-        plan = self._compile(operation, dict(zip(operation.conditions, conditions, strict=True)))
-        self._kept[operation, conditions] = plan
-        self._source_size += len(plan.source)
-        while self._source_size > MAX_SOURCE and len(self._kept) > 1:
-            self._source_size -= len(self._kept.popitem(last=False)[1].source)
         return plan
 
-    def _compile(self, operation: Operation, conditions: Mapping[str, Any]) -> Plan:
+    def _keep(self, operation: Operation, conditions: tuple[Any, ...], plan: Plan) -> Plan:
+        """Keep a plan that was just compiled, or the one that somebody else has compiled meanwhile."""
+        kept = self._kept.setdefault((operation, conditions), plan)
+        if kept is plan:
+            self._source_size += len(plan.source)
+        while self._source_size > MAX_SOURCE and len(self._kept) > 1:
+            self._source_size -= len(self._kept.popitem(last=False)[1].source)
+        return kept
+
+    def _compile(self, operation: Operation, conditions: tuple[Any, ...]) -> Plan:
+        decided = dict(zip(operation.conditions, conditions, strict=True))
         try:
-            return Plan(self._schema, operation.document, operation.definition, conditions)
+            return Plan(self._schema, operation.document, operation.definition, decided)
         except Uncovered as uncovered:
             operation.uncovered = uncovered
         except Exception:
