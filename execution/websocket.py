@@ -232,7 +232,7 @@ class _Socket:
                 self._sending_since = None
 
     def _look_at_send(self) -> None:
-        """Close a socket whose peer takes nothing. One timer for many messages: one for each took a third of the CPU."""
+        """Close a socket whose peer takes nothing. One timer for many messages: one for each took a third more CPU."""
         self._send_watch = None
         if self._sending_since is None or self._group is None:
             return

@@ -51,7 +51,9 @@ class WatchTasks:
 
     def matches(self, facts: dict[str, Any] | None) -> bool:
         """Whether a task with these facts is in the selection; None is a task that is not there."""
-        return facts is not None and all(facts.get(name) in allowed for name, allowed in self.facts)
+        if not self.facts or facts is None:  # the most usual filter is none, and every follower asks for every event
+            return facts is not None
+        return all(facts.get(name) in allowed for name, allowed in self.facts)
 
 
 def watch_tasks(context: Context, watched: WatchTasks) -> AsyncIterator[Told[TaskChange | TaskLeave]]:
