@@ -18,7 +18,7 @@ run: venv ## Start Fleetgraph with its own PostgreSQL and Valkey on 127.0.0.1:50
 test: venv-dev ## Run the whole suite on private stores of its own (one folder: make test ARGS=tests/api)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-differential: venv-dev ## Compare compiled plans with graphql-core on 200,000 documents (half an hour; N=20000 for less)
+differential: venv-dev ## Compare compiled plans with graphql-core on 200,000 documents (40 minutes; N=20000 for less)
 	@DIFFERENTIAL_DOCUMENTS=$(or $(N),200000) $(BIN)/python -m pytest -s tests/differential/test_plans.py
 
 soak: venv-dev ## Follow for 10 minutes while processes, stores and sockets fail (make soak ARGS="--minutes 1 --rate 500")
