@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
-from commands import import_, logs, migrate, sample, sdl, serve, status, stop, token
+from commands import doctor, import_, logs, migrate, sample, sdl, serve, status, stop, token
 from db.database import DatabaseUnavailable
 from ingest.formats import NothingToRead
 from local import LocalStoreError
@@ -16,7 +16,7 @@ from pubsub.errors import RedisUnavailable
 if TYPE_CHECKING:
     from app import Settings
 
-COMMANDS = (serve, status, stop, logs, import_, sample, token, migrate, sdl)
+COMMANDS = (serve, status, stop, logs, doctor, import_, sample, token, migrate, sdl)
 EPILOG = """\
 Settings come from the environment:
   HOST, PORT             where to serve (127.0.0.1, 5000)

@@ -54,7 +54,7 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
         with (
             hold_folder(settings) as folder,  # before the port: a second start should say where the first one is
             server_log(folder.path if folder else None),
-            _listen(host, port) as listener,
+            listen(host, port) as listener,
             open_stores(settings) as urls,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
@@ -77,7 +77,7 @@ def address(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """The socket to serve on, taken before anything is started. Raises LocalStoreError."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)

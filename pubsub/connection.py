@@ -75,30 +75,36 @@ async def call_all(connection: AbstractConnection, commands: Sequence[Sequence[s
     return answers
 
 
-async def check_server(url: str) -> None:
-    """Connect, and see that a usable Redis or Valkey answers. Raises RedisUnavailable."""
+async def check_server(url: str) -> str:
+    """Connect, and see that a usable Redis or Valkey answers. Returns name and version. Raises RedisUnavailable."""
     connection = new_connection(url)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S + ANSWER_TIMEOUT_S):
             if await call(connection, "PING") != b"PONG":
                 raise RedisUnavailable(_not_redis(url))
-            await _refuse_cluster(connection, url)
+            return await _look_at_server(connection, url)
     except (RedisError, OSError) as error:
         raise explain(error, url) from error
     finally:
         await close(connection)
 
 
-async def _refuse_cluster(connection: AbstractConnection, url: str) -> None:
+async def _look_at_server(connection: AbstractConnection, url: str) -> str:
+    """Name and version, such as `Valkey 9.1.2`, as far as it tells them; refuses cluster mode."""
     try:
         answer = await call(connection, "INFO", "server")
     except ResponseError:
-        return  # an account that may not ask; subscribing will tell
-    if isinstance(answer, bytes) and b"redis_mode:cluster" in answer:
+        return "Redis"  # an account that may not ask; subscribing will tell
+    if not isinstance(answer, bytes):
+        return "Redis"
+    told = dict(line.split(":", 1) for line in answer.decode(errors="replace").splitlines() if ":" in line)
+    if told.get("redis_mode") == "cluster":
         raise RedisUnavailable(
             f"the Redis at {describe(url)} runs in cluster mode, which is not supported yet (pub/sub would need another"
             " client); set REDIS_URL to a standalone server"
         )
+    valkey = told.get("valkey_version")
+    return f"Valkey {valkey}" if valkey else f"Redis {told.get('redis_version', '')}".strip()
 
 
 async def close(connection: AbstractConnection) -> None:

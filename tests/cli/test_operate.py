@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,9 @@ import pytest
 
 from app import VERSION, Settings
 from commands import run
+from commands.checks import Check, check_transcripts, kept_days
+from commands.doctor import check_clock, check_prices
+from ingest.claude_code.files import Transcript
 from local import DataFolder
 from local.holder import find_holder
 from tests.cli.conftest import PROGRAM, Served, are_gone, environment, fleetgraph, free_port, mode_of, wait_until
@@ -84,7 +89,106 @@ def test_mistakes_in_the_words(say: Say, words: list[str], answer: str) -> None:
     assert answer in wrong
 
 
+def states(checks: list[Check]) -> dict[str, str]:
+    return {check.name: check.state for check in checks}
+
+
+def diagnose(say: Say, **settings: object) -> tuple[int, dict[str, dict[str, str]]]:
+    code, said, wrong = say("doctor", "--json", **settings)
+    assert wrong == ""
+    found = json.loads(said)
+    assert found["ok"] is (code == 0)
+    return code, {check["name"]: check for check in found["checks"]}
+
+
+def test_doctor_before_the_first_start(say: Say, tmp_path: Path) -> None:
+    code, found = diagnose(say)
+    assert (code, found["token"]["state"], found["database"]["state"]) == (0, "warn", "ok")
+    assert not (tmp_path / "data").exists()
+
+
+def test_doctor_finds_what_keeps_a_server_from_starting(say: Say, empty_url: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "token").write_text("x" * 40)
+    (tmp_path / "data" / "token").chmod(0o644)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, found = diagnose(say, port=port, database_url=empty_url, redis_url="redis://:geheim@127.0.0.1:1")
+    assert code == 1
+    assert {name for name, check in found.items() if check["state"] == "fail"} == {
+        "server",
+        "migrations",
+        "redis",
+        "token",
+    }
+    assert f"port {port} of 127.0.0.1 is in use" in found["server"]["finding"]
+    assert found["migrations"]["advice"].startswith("run: fleetgraph migrate")
+    assert found["token"]["advice"] == f"run: chmod 600 {tmp_path}/data/token"
+    assert "no Redis answers at redis://127.0.0.1:1" in found["redis"]["finding"]
+    assert "geheim" not in json.dumps(found)
+    code, found = diagnose(say, database_url=empty_url.replace("/t_", "/no_"), redis_url="redis://127.0.0.1:1")
+    assert (code, found["database"]["state"]) == (1, "fail")
+    assert "create it (createdb)" in found["database"]["advice"]
+
+
+def test_doctor_tells_of_transcripts_that_are_deleted_soon(tmp_path: Path) -> None:
+    now = datetime(2026, 5, 31, tzinfo=UTC)
+    projects = tmp_path / ".claude" / "projects"
+
+    def transcript(name: str, days: float) -> Transcript:
+        return Transcript(projects / "p" / name, 10, (now - timedelta(days=days)).timestamp(), name, None)
+
+    files = [transcript("old", 28), transcript("new", 2), transcript("read", 29)]
+    kept = {projects: 30}
+    found = check_transcripts(files, {str(files[2].path): 10, str(files[1].path): 9}, kept, now)
+    assert (found.state, found.advice) == ("warn", "run: fleetgraph import claude-code")
+    assert found.finding == (
+        "2 of 3 are not imported, or have grown since; Claude Code deletes 1 of them soon, the first in 2 days"
+    )
+    assert check_transcripts(files, {}, {projects: 99999}, now).state == "ok"
+    assert check_transcripts(files, {str(file.path): 10 for file in files}, kept, now).finding.endswith("all imported")
+    assert check_transcripts(files, None, kept, now).state == check_transcripts([], {}, kept, now).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("text", "days"), [('{"cleanupPeriodDays": 365}', 365), ("{}", 30), ("[]", 30), ("{", 30), (None, 30)]
+)
+def test_how_long_claude_code_keeps_transcripts(tmp_path: Path, text: str | None, days: int) -> None:
+    (tmp_path / ".claude").mkdir()
+    if text is not None:
+        (tmp_path / ".claude" / "settings.json").write_text(text)
+    assert kept_days(tmp_path, {})[tmp_path / ".claude" / "projects"] == days
+
+
+def test_doctor_judges_clocks_and_prices() -> None:
+    assert states([check_clock(0.1)]) == {"clock": "ok"}
+    assert states([check_clock(5)]) == {"clock": "warn"}
+    assert states([check_clock(3600)]) == {"clock": "fail"}
+    assert check_prices({}).state == "ok"
+    many = check_prices({f"model-{number}": 1200 for number in range(7)})
+    assert many.state == "warn"
+    assert "model-4 (1,200) and 2 more" in many.finding
+
+
 # With one
+
+
+def test_doctor_is_content_with_a_fresh_server(say: Say, fleet: Served, tmp_path: Path) -> None:
+    folder = tmp_path / ".claude" / "projects" / "p"
+    folder.mkdir(parents=True)
+    (folder / "s.jsonl").write_text('{"type":"summary","summary":"A summary"}\n')
+    os.utime(folder / "s.jsonl", (0, 0))
+    code, found = diagnose(say, data_dir=fleet.folder)
+    assert (code, found["server"]["finding"].partition(",")[0]) == (0, fleet.url)
+    assert {name for name, check in found.items() if check["state"] != "ok"} == {"transcripts"}
+    assert re.fullmatch(r"PostgreSQL \d+\.\d+", found["database"]["finding"])
+    assert re.fullmatch(r"Valkey \d+\.\d+\.\d+", found["redis"]["finding"])
+    assert "deletes 1 of them soon, the first any day" in found["transcripts"]["finding"]
+    assert say("import", "claude-code", str(folder), "--host", "laptop", data_dir=fleet.folder)[0] == 0
+    code, said, _ = say("doctor", data_dir=fleet.folder)
+    assert code == 0
+    assert "ok    transcripts  1 on this machine, all imported\n" in said
+    assert "ok    clock        agrees with the database's\n" in said
 
 
 def test_status_tells_of_the_server(say: Say, fleet: Served) -> None:

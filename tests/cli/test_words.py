@@ -116,6 +116,7 @@ def test_help_is_for_people(say: Say) -> None:
         "status",
         "stop",
         "logs",
+        "doctor",
         "import",
         "sample",
         "token",
