@@ -47,6 +47,7 @@ def add_parser(commands: Any) -> None:
         help="folders to search (CLAUDE_CONFIG_DIR, else ~/.claude/projects and ~/.config/claude/projects)",
     )
     claude_code.add_argument("--host", help="the name of the machine that wrote them (this machine's)")
+    claude_code.add_argument("--json", action="store_true", help="print the report as JSON, for programs")
     claude_code.set_defaults(run=run)
     claude_loop = formats.add_parser(
         "claude-loop",
@@ -62,6 +63,7 @@ def add_parser(commands: Any) -> None:
         help="projects' folders (those that hold .claude-loop or prd.json), or a folder above many",
     )
     claude_loop.add_argument("--host", help="the name of the machine that wrote them (this machine's)")
+    claude_loop.add_argument("--json", action="store_true", help="print the report as JSON, for programs")
     claude_loop.add_argument(
         "--timezone", metavar="NAME", help="what times without a timezone are read in (this machine's)"
     )
@@ -79,7 +81,8 @@ def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str
             host=chosen.host or settings.host_name,
             clock=clock,
             publish=publish,
-            show_progress=sys.stdout.isatty(),
+            show_progress=sys.stdout.isatty() and not chosen.json,
+            as_json=chosen.json,
             output=sys.stdout,
             errors=sys.stderr,
         )
@@ -97,6 +100,7 @@ def run_claude_loop(settings: Settings, chosen: argparse.Namespace, _environment
             found,
             host=chosen.host or settings.host_name,
             zone=zone,
+            as_json=chosen.json,
             clock=clock,
             publish=publish,
             output=sys.stdout,

@@ -16,6 +16,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from commands.report_json import report_json
 from db.database import Database
 from db.queries import imports
 from ingest.claude_code.files import Transcript, default_directories, find_transcripts
@@ -35,6 +36,7 @@ async def import_claude_code(
     clock: Clock,
     publish: Publish,
     show_progress: bool,
+    as_json: bool = False,
     output: TextIO,
     errors: TextIO,
 ) -> int:
@@ -63,10 +65,12 @@ async def import_claude_code(
         reason = str(error) or type(error).__name__
         print(f"The import stopped: {reason}. What was read is kept; start it again to go on.", file=errors)
         return 1
-    for line in report_lines(report, clock() - started):
-        print(line, file=output)
-    for line in await _store_lines(database, host, report):
-        print(line, file=output)
+    elapsed, totals = clock() - started, await imports.host_totals(database.read, host)
+    if as_json:
+        print(report_json(report, elapsed, host, totals), file=output)
+    else:
+        for line in [*report_lines(report, elapsed), *_store_lines(totals, host, report)]:
+            print(line, file=output)
     return 1 if report.unreadable else 0
 
 
@@ -138,8 +142,7 @@ def report_lines(report: Report, elapsed: timedelta) -> list[str]:
     return lines
 
 
-async def _store_lines(database: Database, host: str, report: Report) -> list[str]:
-    totals = await imports.host_totals(database.read, host)
+def _store_lines(totals: imports.HostTotalsRow | None, host: str, report: Report) -> list[str]:
     if totals is None:
         return []
     lines = [

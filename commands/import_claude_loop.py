@@ -11,6 +11,7 @@ from datetime import timedelta, tzinfo
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
+from commands.report_json import report_json
 from db.database import Database
 from db.queries import imports
 from ingest.claude_loop.files import Found
@@ -31,6 +32,7 @@ async def import_claude_loop(
     zone: tzinfo | None,
     clock: Clock,
     publish: Publish,
+    as_json: bool = False,
     output: TextIO,
     errors: TextIO,
 ) -> int:
@@ -46,8 +48,12 @@ async def import_claude_loop(
         reason = str(error) or type(error).__name__
         print(f"The import stopped: {reason}. What was read is kept; start it again to go on.", file=errors)
         return 1
-    for line in [*report_lines(report, clock() - started), *await _store_lines(database, host)]:
-        print(line, file=output)
+    elapsed, totals = clock() - started, await imports.loop_totals(database.read, host)
+    if as_json:
+        print(report_json(report, elapsed, host, totals), file=output)
+    else:
+        for line in [*report_lines(report, elapsed), *_store_lines(totals, host)]:
+            print(line, file=output)
     return 1 if report.unreadable else 0
 
 
@@ -89,8 +95,7 @@ def report_lines(report: Report, elapsed: timedelta) -> list[str]:
     return lines
 
 
-async def _store_lines(database: Database, host: str) -> list[str]:
-    totals = await imports.loop_totals(database.read, host)
+def _store_lines(totals: imports.LoopTotalsRow | None, host: str) -> list[str]:
     if totals is None:
         return []
     reported = "" if totals.reported_cost_usd is None else f"; ${totals.reported_cost_usd:,.2f} by the runs' own sums"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -35,16 +36,18 @@ def add_parser(commands: Any) -> None:
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (("load", "import the sample fleet"), ("remove", "take all of it out again")):
-        actions.add_parser(name, help=text, description=text.capitalize() + ".").set_defaults(run=run)
+        action = actions.add_parser(name, help=text, description=text.capitalize() + ".")
+        action.add_argument("--json", action="store_true", help="print what was done as JSON, for programs")
+        action.set_defaults(run=run)
 
 
 def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
     """Run it."""
     with borrow_stores(settings) as urls:
-        return asyncio.run(_change(settings, urls, chosen.action))
+        return asyncio.run(_change(settings, urls, chosen.action, as_json=chosen.json))
 
 
-async def _change(settings: Settings, urls: StoreUrls, action: str) -> int:
+async def _change(settings: Settings, urls: StoreUrls, action: str, *, as_json: bool) -> int:
     from app import now
 
     await migrate.upgrade(urls.database_url)
@@ -52,16 +55,19 @@ async def _change(settings: Settings, urls: StoreUrls, action: str) -> int:
     try:
         async with Bus(urls.redis_url, epoch=database.epoch, prefix=settings.redis_prefix, listen=False) as bus:
             if action == "load":
-                print(await _load(database, bus, now()))
+                counts = await _load(database, bus, now())
+                told = _words(counts)
             else:
                 async with database.write() as transaction:
                     erased = await erase_host(transaction, SAMPLE_HOST)
                 await bus.publish(transaction.emitted, transaction.log_heads)
-                print(
+                counts = {"tasks": erased.tasks, "conversations": erased.conversations}
+                told = (
                     f"The sample fleet was removed: {erased.tasks} tasks, {erased.conversations} conversations."
                     if erased.tasks
                     else "There is no sample fleet to remove."
                 )
+            print(json.dumps({"action": action, **counts}) if as_json else told)
     finally:
         await database.close()
     _mark(settings.data_dir)
@@ -74,7 +80,7 @@ async def load_if_new(settings: Settings, database: Database, bus: Bus, now: dat
         return None
     told = None
     if await imports.holds_only(database.read, SAMPLE_HOST):
-        told = await _load(database, bus, now)
+        told = _words(await _load(database, bus, now))
     _mark(settings.data_dir)
     return told
 
@@ -84,15 +90,17 @@ def _mark(data_dir: Path) -> None:
     (data_dir / MARK).touch()
 
 
-async def _load(database: Database, bus: Bus, now: datetime) -> str:
+async def _load(database: Database, bus: Bus, now: datetime) -> dict[str, int]:
     async def publish(transaction: WriteTransaction) -> None:
         await bus.publish(transaction.emitted, transaction.log_heads)
 
     report = await load_sample(database, now=now, publish=publish)
-    written = report.written
-    if not written["new_tasks"]:
+    return {"tasks": report.written["new_tasks"], "conversations": report.written["new_conversations"]}
+
+
+def _words(loaded: dict[str, int]) -> str:
+    if not loaded["tasks"]:
         return "The sample fleet is there already."
     return (
-        f"A sample fleet was loaded: {written['new_tasks']} tasks in {written['new_conversations']} conversations,"
-        " all invented."
+        f"A sample fleet was loaded: {loaded['tasks']} tasks in {loaded['conversations']} conversations, all invented."
     )

@@ -184,7 +184,8 @@ def test_doctor_is_content_with_a_fresh_server(say: Say, fleet: Served, tmp_path
     assert re.fullmatch(r"PostgreSQL \d+\.\d+", found["database"]["finding"])
     assert re.fullmatch(r"Valkey \d+\.\d+\.\d+", found["redis"]["finding"])
     assert "deletes 1 of them soon, the first any day" in found["transcripts"]["finding"]
-    assert say("import", "claude-code", str(folder), "--host", "laptop", data_dir=fleet.folder)[0] == 0
+    report = imported(say, "claude-code", str(folder), data_dir=fleet.folder)
+    assert (report["files"], report["lines"], report["unreadable"]) == (1, 1, [])
     code, said, _ = say("doctor", data_dir=fleet.folder)
     assert code == 0
     assert "ok    transcripts  1 on this machine, all imported\n" in said
@@ -205,6 +206,38 @@ def test_status_tells_of_the_server(say: Say, fleet: Served) -> None:
     assert people.startswith(f"Fleetgraph {VERSION} runs at {fleet.url}\n")
     assert f"process   {fleet.process.pid}, since " in people
     assert f"tasks     {fleet.task_count()}: " in people
+
+
+def imported(say: Say, *words: str, **settings: object) -> dict[str, Any]:
+    code, said, wrong = say("import", *words, "--host", "laptop", "--json", **settings)
+    assert (code, wrong) == (0, "")
+    report: dict[str, Any] = json.loads(said)
+    assert report["host"] == "laptop"
+    return report
+
+
+def test_imports_report_to_programs(say: Say, fleet: Served, tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text(
+        '{"type":"user","uuid":"u9","sessionId":"t","timestamp":"2026-03-01T10:00:00.000Z",'
+        '"message":{"role":"user","content":"Count the words"}}\n{"broken\n'
+    )
+    report = imported(say, "claude-code", str(tmp_path / "t.jsonl"), data_dir=fleet.folder)
+    assert (report["files"], report["lines"], report["written"]["newTasks"]) == (1, 2, 1)
+    assert report["skippedCount"] == 1
+    (skipped,) = report["skipped"]
+    assert (skipped["path"], skipped["line"]) == (f"{tmp_path}/t.jsonl", 2)
+    assert skipped["reason"].startswith("not JSON")
+    assert report["store"]["taskCount"] >= 1
+    assert (report["store"]["costUsd"], report["store"]["unpricedModels"]) == (0, [])
+    (tmp_path / "prd.json").write_text('{"userStories": [{"id": "S1", "title": "One"}]}')
+    report = imported(say, "claude-loop", str(tmp_path), data_dir=fleet.folder)
+    assert report["written"]["newStories"] == report["store"]["storyCount"] == 1
+    code, said, _ = say("sample", "remove", "--json", data_dir=fleet.folder)
+    removed = json.loads(said)
+    assert (code, removed["action"]) == (0, "remove")
+    assert removed["tasks"] >= 10
+    code, said, _ = say("sample", "load", "--json", data_dir=fleet.folder)
+    assert json.loads(said) == {**removed, "action": "load"}
 
 
 def test_logs_show_the_server_and_its_stores(say: Say, fleet: Served) -> None:
