@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from app import Settings
 
 COMMANDS = (serve, status, stop, logs, doctor, import_, sample, token, migrate, sdl)
+READER_GONE = 141  # what a shell expects of a program that writes to a pipe which nobody reads
 EPILOG = """\
 Settings come from the environment:
   HOST, PORT             where to serve (127.0.0.1, 5000)
@@ -70,9 +72,14 @@ def run(settings: Settings, arguments: list[str], environment: Mapping[str, str]
         parser.print_help()
         return 2
     try:
-        return int(chosen.run(settings, chosen, environment))
+        code = int(chosen.run(settings, chosen, environment))
+        sys.stdout.flush()  # here, where a reader that has gone can be told of
     except (LocalStoreError, DatabaseUnavailable, RedisUnavailable, NothingToRead) as error:
         print(f"fleetgraph: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # `fleetgraph logs | head`: what is left to say goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    return code

@@ -118,6 +118,8 @@ def check_transcripts(
     `read_to`: bytes imported, by path, None when no store can tell; `kept`: days that Claude Code keeps what is below
     a folder.
     """
+    if not transcripts:
+        return Check("transcripts", "ok", "none of Claude Code on this machine")
     if read_to is None:
         return Check(
             "transcripts", "ok", f"{len(transcripts):,} on this machine; only the store knows which are imported"

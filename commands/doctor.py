@@ -1,6 +1,6 @@
 """`fleetgraph doctor`: one line for each thing that may be wrong, with what to do about it.
 
-It changes nothing. Embedded stores that do not run are started for the look, if they have data.
+It changes no data. Embedded stores that do not run are started for the look, if they have data.
 """
 
 from __future__ import annotations

@@ -136,4 +136,12 @@ def _words(found: dict[str, Any], now: datetime) -> str:
 def _span(time: timedelta) -> str:
     minutes = max(int(time.total_seconds()), 0) // 60
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes} min" if hours else f"{minutes} min"
+    return (
+        f"{days} d {hours} h"
+        if days
+        else f"{hours} h {minutes} min"
+        if hours
+        else f"{minutes} min"
+        if minutes
+        else "less than a minute"
+    )

@@ -104,7 +104,19 @@ def diagnose(say: Say, **settings: object) -> tuple[int, dict[str, dict[str, str
 def test_doctor_before_the_first_start(say: Say, tmp_path: Path) -> None:
     code, found = diagnose(say)
     assert (code, found["token"]["state"], found["database"]["state"]) == (0, "warn", "ok")
+    assert found["transcripts"]["finding"] == "none of Claude Code on this machine"
     assert not (tmp_path / "data").exists()
+
+
+def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
+    program = subprocess.Popen(
+        [PROGRAM, "doctor"], env=environment(tmp_path / "data"), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert program.stdout is not None
+    program.stdout.close()
+    assert (program.wait(30), program.stderr and program.stderr.read()) == (141, b"")
+    if program.stderr:
+        program.stderr.close()
 
 
 def test_doctor_finds_what_keeps_a_server_from_starting(say: Say, empty_url: str, tmp_path: Path) -> None:
