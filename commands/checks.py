@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +86,7 @@ def check_token(folder: Path, *, is_running: bool) -> Check:
 
 def check_disk(folder: Path) -> Check:
     """Room for the data folder."""
-    there = next(place for place in (folder, *folder.parents) if place.exists())
+    there = next(place for place in (folder, *folder.parents) if os.path.exists(place))
     try:
         free = shutil.disk_usage(there).free
     except OSError as error:

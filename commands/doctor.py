@@ -32,7 +32,7 @@ from db.queries import diagnosis
 from ingest.claude_code.files import Transcript, shown
 from ingest.formats import NothingToRead
 from local import LocalStoreError, StoreUrls
-from local.holder import Holder, find_holder
+from local.holder import Holder, check_access, find_holder
 from pubsub.connection import check_server as look_at_redis
 from pubsub.errors import RedisUnavailable
 
@@ -59,6 +59,7 @@ def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str
     """Run it."""
     from app import VERSION, now
 
+    check_access(settings.data_dir)
     checks = examine(settings, environment, VERSION, now)
     failed = any(check.state == "fail" for check in checks)
     if chosen.json:
@@ -100,7 +101,7 @@ def examine(settings: Settings, environment: Mapping[str, str], version: str, cl
 def _transcripts(environment: Mapping[str, str]) -> list[Transcript]:
     try:
         return find([], environment)
-    except NothingToRead:
+    except (NothingToRead, PermissionError):  # none, or another user's
         return []
 
 

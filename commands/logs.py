@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from commands.server_log import NAME
 from local import LocalStoreError
+from local.holder import check_access
 
 if TYPE_CHECKING:
     from app import Settings
@@ -39,6 +40,7 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
     unknown = [name for name in chosen.which if name not in LOGS]
     if unknown:
         raise LocalStoreError(f"there is no log {unknown[0]!r}; choose of {', '.join(LOGS)}")
+    check_access(settings.data_dir)
     tails = [_Tail(name, settings.data_dir / LOGS[name]) for name in chosen.which or LOGS]
     found = [tail for tail in tails if tail.path.exists()]
     if not found and not chosen.follow:

@@ -69,9 +69,22 @@ def stop_server(folder: Path, seconds: float) -> Holder | None:
         return holder
 
 
+def check_access(folder: Path) -> None:
+    """Raise LocalStoreError when the data folder is one that we may not look into; a missing one is all right."""
+    try:
+        os.close(os.open(folder / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC))
+    except PermissionError:
+        raise LocalStoreError(
+            f"the data folder {folder} is another user's: do this as that user, or name another in FLEETGRAPH_DATA_DIR"
+        ) from None
+    except OSError:
+        return
+
+
 @contextlib.contextmanager
 def _open_holder(folder: Path) -> Iterator[tuple[Holder, int] | None]:
     """The holder with a handle of its process."""
+    check_access(folder)
     if not is_held(folder):
         yield None
         return

@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -106,6 +106,29 @@ def test_doctor_before_the_first_start(say: Say, tmp_path: Path) -> None:
     assert (code, found["token"]["state"], found["database"]["state"]) == (0, "warn", "ok")
     assert found["transcripts"]["finding"] == "none of Claude Code on this machine"
     assert not (tmp_path / "data").exists()
+
+
+@pytest.fixture
+def not_ours(tmp_path: Path) -> Iterator[Path]:
+    """A data folder that we may not look into; root gives up its rights for it."""
+    folder = tmp_path / "data"
+    with DataFolder(folder):
+        folder.chmod(0)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o700)
+
+
+def test_the_folder_of_another_user(say: Say, not_ours: Path) -> None:
+    for words in (["stop"], ["status"], ["logs"], ["doctor"]):
+        code, said, wrong = say(*words)
+        assert (code, said, wrong.count("\n")) == (1, "", 1)
+        assert wrong.startswith(f"fleetgraph: the data folder {not_ours} is another user's: do this as that user")
 
 
 def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
