@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from commands.import_claude_code import find, import_claude_code
-from commands.import_claude_loop import import_claude_loop, timezone
+from commands.import_claude_code import STOPPED, folders_of, import_claude_code, watched
+from commands.import_claude_loop import import_claude_loop, timezone, watched_loops
 from commands.stores import borrow_stores
 from db import migrate
 from db.database import Database, WriteTransaction, open_database
-from ingest.claude_loop.files import find_loops
+from ingest.claude_code.files import Transcript, find_transcripts
+from ingest.claude_loop.files import Found, find_loops
+from ingest.formats import NothingToRead
 from ingest.run import Clock, Publish
+from ingest.watch import Source, watch
 from local import StoreUrls
 from pubsub.bus import Bus
 
 if TYPE_CHECKING:
     from app import Settings
 
+T = TypeVar("T")
 Work = Callable[[Database, Publish, Clock], Awaitable[int]]
 
 
@@ -48,6 +54,7 @@ def add_parser(commands: Any) -> None:
     )
     claude_code.add_argument("--host", help="the name of the machine that wrote them (this machine's)")
     claude_code.add_argument("--json", action="store_true", help="print the report as JSON, for programs")
+    _add_watch(claude_code)
     claude_code.set_defaults(run=run)
     claude_loop = formats.add_parser(
         "claude-loop",
@@ -67,18 +74,27 @@ def add_parser(commands: Any) -> None:
     claude_loop.add_argument(
         "--timezone", metavar="NAME", help="what times without a timezone are read in (this machine's)"
     )
+    _add_watch(claude_loop)
     claude_loop.set_defaults(run=run_claude_loop)
+
+
+def _add_watch(parser: Any) -> None:
+    parser.add_argument("--watch", action="store_true", help="go on with what is written from now on, until Ctrl-C")
 
 
 def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Run `import claude-code`."""
-    transcripts = find(chosen.directories, environment)  # before a store is started for nothing
+    folders = folders_of(chosen.directories, environment)
+    nothing: list[Transcript] = []
+    transcripts = _found(lambda: find_transcripts(folders), nothing, folders, chosen)  # before a store is started
+    host = chosen.host or settings.host_name
 
     async def work(database: Database, publish: Publish, clock: Clock) -> int:
-        return await import_claude_code(
+        since = clock()
+        code = await import_claude_code(
             database,
             transcripts,
-            host=chosen.host or settings.host_name,
+            host=host,
             clock=clock,
             publish=publish,
             show_progress=sys.stdout.isatty() and not chosen.json,
@@ -86,19 +102,26 @@ def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str
             output=sys.stdout,
             errors=sys.stderr,
         )
+        if not chosen.watch:
+            return code
+        source = watched(database, folders, transcripts, host=host, clock=clock, publish=publish)
+        return await _go_on(database, source, code, since, clock)
 
     return _with_stores(settings, work)
 
 
 def run_claude_loop(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
     """Run `import claude-loop`."""
-    zone, found = timezone(chosen.timezone), find_loops(chosen.directories)
+    zone = timezone(chosen.timezone)
+    found = _found(lambda: find_loops(chosen.directories), Found([], []), chosen.directories, chosen)
+    host = chosen.host or settings.host_name
 
     async def work(database: Database, publish: Publish, clock: Clock) -> int:
-        return await import_claude_loop(
+        since = clock()
+        code = await import_claude_loop(
             database,
             found,
-            host=chosen.host or settings.host_name,
+            host=host,
             zone=zone,
             as_json=chosen.json,
             clock=clock,
@@ -106,8 +129,44 @@ def run_claude_loop(settings: Settings, chosen: argparse.Namespace, _environment
             output=sys.stdout,
             errors=sys.stderr,
         )
+        if not chosen.watch:
+            return code
+        source = watched_loops(database, chosen.directories, host=host, zone=zone, clock=clock, publish=publish)
+        return await _go_on(database, source, code, since, clock)
 
     return _with_stores(settings, work)
+
+
+def _found(find: Callable[[], T], nothing: T, folders: Sequence[Path], chosen: argparse.Namespace) -> T:
+    """What there is; a folder that is watched may be empty yet. Raises NothingToRead."""
+    try:
+        return find()
+    except NothingToRead:
+        if chosen.watch and all(folder.is_dir() for folder in folders):
+            return nothing
+        raise
+
+
+async def _go_on(database: Database, source: Source, code: int, since: datetime, clock: Clock) -> int:
+    """Watch until Ctrl-C or SIGTERM, which is how it is meant to end. After a first import that failed, read all."""
+    if code == STOPPED:
+        return code
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    listed = ", ".join(str(folder) for folder in source.folders)
+    print(f"Watching {listed}; Ctrl-C stops", flush=True)
+    try:
+        await watch(
+            database,
+            source,
+            since=0 if code else since.timestamp(),
+            clock=clock,
+            tell=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    except asyncio.CancelledError:
+        print("Stopped. What was read is kept; the same command goes on from here.", file=sys.stderr)
+    return 0
 
 
 def _with_stores(settings: Settings, work: Work) -> int:

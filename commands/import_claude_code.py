@@ -19,10 +19,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from commands.report_json import report_json
 from db.database import Database
 from db.queries import imports
-from ingest.claude_code.files import Transcript, default_directories, find_transcripts
+from ingest.claude_code.files import Transcript, default_directories, find_transcripts, in_order, transcript_at
 from ingest.claude_code.format import ClaudeCode
 from ingest.formats import NothingToRead
 from ingest.run import Clock, Publish, Report, import_files
+from ingest.watch import Source
 
 logger = logging.getLogger(__name__)
 STOPPED = 130  # what a shell expects of a program that Ctrl-C has ended
@@ -74,17 +75,42 @@ async def import_claude_code(
     return 1 if report.unreadable else 0
 
 
+def watched(
+    database: Database,
+    folders: Sequence[Path],
+    transcripts: Sequence[Transcript],
+    *,
+    host: str,
+    clock: Clock,
+    publish: Publish,
+) -> Source:
+    """What `--watch` goes on with after the first import of the transcripts."""
+    format = ClaudeCode(transcripts)
+
+    async def take(paths: Sequence[Path], report: Report) -> None:
+        changed = in_order(file for path in paths if (file := transcript_at(path)) is not None)
+        format.add(changed)
+        await import_files(database, changed, format, host=host, clock=clock, publish=publish, report=report)
+
+    return Source(ClaudeCode.name, host, folders, lambda path: path.suffix == ".jsonl", take)
+
+
 def find(directories: Sequence[Path], environment: Mapping[str, str]) -> list[Transcript]:
     """The transcripts below the folders; without folders where Claude Code keeps them. Raises NothingToRead."""
+    return find_transcripts(folders_of(directories, environment))
+
+
+def folders_of(directories: Sequence[Path], environment: Mapping[str, str]) -> list[Path]:
+    """The folders, or else where Claude Code keeps its transcripts here. Raises NothingToRead."""
     if directories:
-        return find_transcripts(directories)
+        return list(directories)
     home = Path(environment["HOME"]) if environment.get("HOME") else Path.home()
     places = default_directories(home, environment)
     there = [place for place in places if place.exists()]
     if not there:
         listed = " or ".join(str(place) for place in places)
         raise NothingToRead(f"no transcripts: there is no {listed}; name the folder: fleetgraph import claude-code DIR")
-    return find_transcripts(there)
+    return there
 
 
 def _progress(output: TextIO) -> Progress:

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+from collections.abc import Sequence
 from datetime import timedelta, tzinfo
+from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
 from commands.report_json import report_json
 from db.database import Database
 from db.queries import imports
-from ingest.claude_loop.files import Found
+from ingest.claude_loop.files import Found, project_of, projects_of
 from ingest.claude_loop.run import import_loops
 from ingest.formats import NothingToRead
 from ingest.run import Clock, Publish, Report
+from ingest.watch import Source
 
 logger = logging.getLogger(__name__)
 STOPPED = 130  # what a shell expects of a program that Ctrl-C has ended
@@ -55,6 +59,25 @@ async def import_claude_loop(
         for line in [*report_lines(report, elapsed), *_store_lines(totals, host)]:
             print(line, file=output)
     return 1 if report.unreadable else 0
+
+
+def watched_loops(
+    database: Database,
+    folders: Sequence[Path],
+    *,
+    host: str,
+    zone: tzinfo | None,
+    clock: Clock,
+    publish: Publish,
+) -> Source:
+    """What `--watch` goes on with after the first import of the projects below the folders."""
+    absolute = [Path(os.path.abspath(folder)) for folder in folders]
+
+    async def take(paths: Sequence[Path], report: Report) -> None:
+        found = await asyncio.to_thread(projects_of, paths, absolute)
+        await import_loops(database, found, host=host, zone=zone, clock=clock, publish=publish, report=report)
+
+    return Source("claude-loop", host, absolute, lambda path: project_of(path) is not None, take)
 
 
 def timezone(name: str | None) -> tzinfo | None:

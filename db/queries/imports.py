@@ -17,6 +17,17 @@ OFFSETS = raw_statement(
     " FROM import_offsets WHERE importer = $1 AND host = $2 AND path = ANY($3::text[])",
     ImportOffsetRow,
 )
+
+
+class PathRow(Row):
+    """A file's path."""
+
+    path: str
+
+
+OPEN_PATHS = raw_statement(
+    "SELECT path FROM import_offsets WHERE importer = $1 AND host = $2 AND (state ->> 'open')::boolean", PathRow
+)
 SAVE_OFFSET: Statement[Row] = raw_statement(
     """
 INSERT INTO import_offsets AS o (id, importer, host, path, byte_offset, line_count, head_sha256, state, updated_at)
@@ -141,6 +152,11 @@ async def host_totals(handle: Handle, host: str) -> HostTotalsRow | None:
 async def offsets(handle: Handle, importer: str, host: str, paths: Sequence[str]) -> dict[str, ImportOffsetRow]:
     """How far files were read, by path; files that were never read are missing."""
     return {row.path: row for row in await handle.fetch(OFFSETS, importer, host, list(paths))}
+
+
+async def open_paths(handle: Handle, importer: str, host: str) -> list[str]:
+    """Files of which time alone can change a task."""
+    return [row.path for row in await handle.fetch(OPEN_PATHS, importer, host)]
 
 
 async def save_offset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def find_transcripts(directories: Sequence[Path]) -> list[Transcript]:
             raise NothingToRead(f"{directory} does not exist; name the folder that holds the transcripts (*.jsonl)")
         files = [directory] if directory.is_file() else list(_files_below(directory))
         for path in files:
-            transcript = _transcript(path)
+            transcript = transcript_at(path)
             if transcript is not None:
                 found.setdefault(os.path.realpath(path), transcript)
     if not found:
@@ -57,7 +57,12 @@ def find_transcripts(directories: Sequence[Path]) -> list[Transcript]:
             if len(found) == 1
             else f"none of the {len(found)} files is a transcript of Claude Code, {some} for one"
         )
-    return sorted(found.values(), key=lambda file: (file.agent_id is not None, file.modified_at, str(file.path)))
+    return in_order(found.values())
+
+
+def in_order(transcripts: Iterable[Transcript]) -> list[Transcript]:
+    """Sessions before sub-agents, oldest first."""
+    return sorted(transcripts, key=lambda file: (file.agent_id is not None, file.modified_at, str(file.path)))
 
 
 def _files_below(directory: Path) -> Iterator[Path]:
@@ -69,7 +74,8 @@ def _files_below(directory: Path) -> Iterator[Path]:
                 yield Path(folder) / name
 
 
-def _transcript(path: Path) -> Transcript | None:
+def transcript_at(path: Path) -> Transcript | None:
+    """A file as a transcript; None when it is not there."""
     try:
         status = path.stat()
     except OSError:

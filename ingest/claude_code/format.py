@@ -17,7 +17,12 @@ class ClaudeCode:
     name = "claude-code"
 
     def __init__(self, transcripts: Iterable[Transcript]) -> None:
-        self._present_agents = frozenset(file.agent_id for file in transcripts if file.agent_id is not None)
+        self._present_agents: frozenset[str] = frozenset()
+        self.add(transcripts)
+
+    def add(self, transcripts: Iterable[Transcript]) -> None:
+        """Hear of more files that are imported."""
+        self._present_agents |= {file.agent_id for file in transcripts if file.agent_id is not None}
 
     def open(self, file: Transcript, host: str, state: dict[str, Any], modified_at: datetime) -> Reader:
         """A reader that goes on from `state`."""

@@ -99,6 +99,27 @@ def find_loops(directories: Sequence[Path]) -> Found:
     return Found([loops[root] for root in sorted(loops)], others)
 
 
+def project_of(path: Path) -> Path | None:
+    """The root of the project that a file belongs to by its place; None when it is none of claude-loop's."""
+    loops: dict[Path, Loop] = {}
+    passed_over = not _PASSED_OVER.isdisjoint(path.parts)
+    return None if passed_over or not _take(path, loops) else next(iter(loops))
+
+
+def projects_of(paths: Sequence[Path], directories: Sequence[Path]) -> Found:
+    """The projects of some files, with all their files below the folders that are imported."""
+    loops: dict[Path, Loop] = {}
+    for root in {root for path in paths if (root := project_of(path)) is not None}:
+        for directory in directories:
+            start = root if root.is_relative_to(directory) else directory
+            if not (start.exists() and (start.is_relative_to(root) or root.is_relative_to(start))):
+                continue
+            for file in [start] if start.is_file() else _files_below(start):
+                if project_of(file) == root:
+                    _take(file, loops)
+    return Found([loops[root] for root in sorted(loops)], [])
+
+
 def shown(path: Path) -> str:
     """A path as text that can be stored and shown, whatever bytes its name has."""
     return os.fsencode(path).decode(errors="replace")
