@@ -18,6 +18,7 @@ from uuid import UUID
 from db.database import Database, WriteTransaction
 from db.models.ingest import ImportOffsetRow
 from db.queries import imports
+from domain.errors import DomainError
 from domain.ids import new_id
 from domain.records import Applied
 from domain.writer import apply
@@ -112,6 +113,8 @@ async def import_files(
                 if error.filename is None:
                     raise  # no file's fault: a connection's
                 report.unreadable.append(Skipped(path, 0, error.strerror or str(error)))
+            except DomainError as error:  # what it says cannot be: no reason to leave the other files out
+                report.unreadable.append(Skipped(path, 0, error.message))
 
 
 class _FileImport:

@@ -137,7 +137,22 @@ class Reader:
         for message in self._writer.batch.messages:
             session_id = message.conversation.external_id
             self._writer.conversation(session_id, self.progress.sessions[session_id])
+        self._name_tasks()
         return self._writer.take()
+
+    def _name_tasks(self) -> None:
+        """Have a record of every task that something in the batch belongs to.
+
+        Its first row may be known from another file that made no task of it: a broken copy. A record that only names
+        a task changes nothing of one that is stored.
+        """
+        threads = {thread.task: thread for thread in self.progress.threads.values()}
+        for task, at in self._writer.unnamed_tasks():
+            thread = threads.get(task)
+            record = self._writer.task(task, at if thread is None else thread.created_at or at)
+            session = None if thread is None else self.progress.sessions.get(thread.session)
+            if thread is not None and session is not None:
+                self._writer.place(record, thread.session, session)
 
     def _user(self, row: Row, thread: Thread, session: Session, at: datetime) -> None:
         blocks = blocks_of(row)

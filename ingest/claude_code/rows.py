@@ -174,13 +174,19 @@ def short_json(value: Any, limit: int = SHORT_LIMIT) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+# The ends of the calendar are PostgreSQL's infinities to the driver; no agent worked outside of these.
+YEARS = range(2000, 2200)
+
+
 def instant(value: Any) -> datetime | None:
-    """A timestamp as the store keeps it: aware, UTC, whole milliseconds. None when it is missing or none."""
+    """A timestamp as the store keeps it: aware, UTC, whole milliseconds. None when it is missing, none, or absurd."""
     if not isinstance(value, str):
         return None
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
+        return None
+    if at.year not in YEARS:
         return None
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.replace(microsecond=at.microsecond // 1000 * 1000)

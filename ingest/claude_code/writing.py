@@ -117,6 +117,20 @@ class BatchWriter:
             )
         )
 
+    def unnamed_tasks(self) -> list[tuple[str, datetime]]:
+        """Tasks that something in the batch belongs to and that have no record in it, with the time of the first."""
+        batch = self.batch
+        found: dict[str, datetime] = {}
+        for records in (batch.logs, batch.messages, batch.usage):
+            for record in records:
+                if record.task is not None and record.task.id is None:
+                    found.setdefault(record.task.external_id, record.at)
+        for call in batch.tool_calls:
+            at = call.started_at or call.ended_at
+            if at is not None:
+                found.setdefault(call.task.external_id, at)
+        return [(task, at) for task, at in found.items() if task not in self._tasks]
+
     def take(self) -> Batch:
         """What was gathered since the last call."""
         batch = self.batch

@@ -119,3 +119,28 @@ async def test_a_value_at_every_place_of_a_row(database: Database, tmp_path: Pat
     report = await run(database, tmp_path)
     assert not report.unreadable
     assert report.lines == len(rows)
+
+
+async def test_a_broken_copy_read_first_leaves_the_sound_one_whole(database: Database, tmp_path: Path) -> None:
+    """The copy's prompt makes no task, yet its row is known: what follows in the other file must find a task."""
+    prompt = {
+        "type": "user",
+        "uuid": "aaaaaaaa-0000-4000-8000-000000000001",
+        "sessionId": "s",
+        "timestamp": "2026-05-01T12:00:00.000Z",
+        "message": {"role": "user", "content": "Please begin"},
+    }
+    said = {
+        "type": "system",
+        "subtype": "informational",
+        "uuid": "aaaaaaaa-0000-4000-8000-000000000002",
+        "sessionId": "s",
+        "timestamp": "2026-05-01T12:00:01.000Z",
+        "content": "Noted",
+    }
+    write(tmp_path / "a", [{**prompt, "isMeta": True}])
+    write(tmp_path / "b", [prompt, said, {**said, "type": "not-known-yet", "uuid": "aaaaaaaa-0000-4000-8000-3"}])
+    report = await run(database, tmp_path)
+    assert not report.unreadable
+    assert report.written["new_tasks"] == 1
+    assert report.written["new_log_lines"] >= 1
