@@ -350,6 +350,7 @@ def main(arguments: list[str] | None = None) -> int:
     if settings.log_level != "DEBUG":
         logging.getLogger("alembic").setLevel(logging.WARNING)  # what it says at INFO is nothing to an operator
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the same, and at DEBUG it writes headers, tokens in them
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # a line for every change of a watched file
     return run(settings, sys.argv[1:] if arguments is None else arguments, os.environ)
 
 
