@@ -278,19 +278,6 @@ def create_app(
     async def graphql(request: Request) -> Response:
         return await (stream_endpoint(request) if wants_event_stream(request) else endpoint(request))
 
-    async def health(_request: Request) -> Response:
-        status = "ok" if bus.status == "up" else "degraded"
-        return JSONResponse({"status": status, "timestamp": show_instant(clock()), "version": VERSION})
-
-    readiness = Readiness(database)
-
-    async def ready(_request: Request) -> Response:
-        """Streams and reads go on without Redis: that alone takes no process out of service."""
-        found = await readiness.look()
-        serves = found == {"database": "up", "migrations": "done"}
-        status = "unavailable" if not serves else "ready" if bus.status == "up" else "degraded"
-        return JSONResponse({"status": status, "redis": bus.status, **found}, 200 if serves else 503)
-
     socket_endpoint = websocket_endpoint(
         operations,
         authenticate=authenticate,
@@ -302,26 +289,47 @@ def create_app(
         routes=[
             Route("/graphql", graphql, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
             WebSocketRoute("/graphql", socket_endpoint),
-            Route("/health", health),
-            Route("/api/health", health),
-            Route("/ready", ready),
+            *_status_routes(database, bus, clock),
             TicketExchange(redeem, clock).route(),
             *explorer.routes(),
         ],
-        middleware=[
-            Middleware(
-                _Cors,
-                allow_origins=settings.cors_origins,
-                allow_methods=["GET", "POST"],
-                allow_headers=["Authorization", "Content-Type", "X-API-Key", "GraphQL-Require-Preflight"],
-                max_age=600,
-            ),
-            Middleware(GZipMiddleware, minimum_size=COMPRESS_FROM, compresslevel=COMPRESS_LEVEL),
-        ],
+        middleware=_middleware(settings),
     )
     app.state.database, app.state.bus, app.state.hub = database, bus, hub
     app.state.sessions, app.state.operations = sessions, operations
     return app
+
+
+def _status_routes(database: Database, bus: Bus, clock: Callable[[], datetime]) -> list[Route]:
+    """Health and readiness, which need no token."""
+    readiness = Readiness(database)
+
+    async def health(_request: Request) -> Response:
+        status = "ok" if bus.status == "up" else "degraded"
+        return JSONResponse({"status": status, "timestamp": show_instant(clock()), "version": VERSION})
+
+    async def ready(_request: Request) -> Response:
+        """Streams and reads go on without Redis: that alone takes no process out of service."""
+        found = await readiness.look()
+        serves = found == {"database": "up", "migrations": "done"}
+        status = "unavailable" if not serves else "ready" if bus.status == "up" else "degraded"
+        return JSONResponse({"status": status, "redis": bus.status, **found}, 200 if serves else 503)
+
+    return [Route("/health", health), Route("/api/health", health), Route("/ready", ready)]
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """Around every route: CORS, and compression of large answers."""
+    return [
+        Middleware(
+            _Cors,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "GraphQL-Require-Preflight"],
+            max_age=600,
+        ),
+        Middleware(GZipMiddleware, minimum_size=COMPRESS_FROM, compresslevel=COMPRESS_LEVEL),
+    ]
 
 
 class _Cors(CORSMiddleware):
