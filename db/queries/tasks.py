@@ -43,6 +43,7 @@ from db.models.tasks import (
     tool_calls,
 )
 from db.pages import Order, PageRequest, keyset_select
+from db.selections import shape_of
 from db.statements import Statement, compile_statement, row_columns, uuids
 
 CREATED_AT = Order("CREATED_AT", ("created_at", "id"))
@@ -86,7 +87,7 @@ class TaskSelection:
 
     def shape(self) -> tuple[str, ...]:
         """The names of the conditions: one compiled statement each."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) is not None)
+        return shape_of(self)
 
     def values(self) -> tuple[Any, ...]:
         """The conditions' values, in the order of `shape`."""
