@@ -9,18 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-from commands.serve import address, listen
+from commands.address import address, listen
 from commands.status import ask
 from explorer.build import default_dist, is_current, state
 from ingest.claude_code.files import Transcript, default_directories, shown
 from local import LocalStoreError
 from local.holder import Holder
 from local.token import NAME, PREFIX
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings
 
 KEPT_DAYS = 30  # what Claude Code does when its settings do not say
 SOON_DAYS = 7.0

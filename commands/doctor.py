@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from commands.checks import (
     Check,
@@ -27,7 +26,8 @@ from commands.checks import (
 from commands.import_claude_code import find
 from commands.stores import borrow_stores
 from db import migrate
-from db.database import Database, DatabaseUnavailable, StatementTimeout, open_database
+from db.database import Database, open_database
+from db.errors import DatabaseUnavailable, StatementTimeout
 from db.queries import diagnosis
 from ingest.claude_code.files import Transcript, shown
 from ingest.formats import NothingToRead
@@ -35,30 +35,22 @@ from local import LocalStoreError, StoreUrls
 from local.holder import Holder, check_access, find_holder
 from pubsub.connection import check_server as look_at_redis
 from pubsub.errors import RedisUnavailable
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import VERSION, Settings, now
 
 SKEW_WARN_S, SKEW_FAIL_S = 2.0, 60.0
 MODELS_SHOWN = 5
 Clock = Callable[[], datetime]
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "doctor",
-        help="look for what may be wrong, and say what to do",
-        description="Look for what may be wrong, and say what to do about it. Exit code 1 when something fails.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "Look for what may be wrong, and say what to do about it. Exit code 1 when something fails."
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(run=run)
 
 
 def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Run it."""
-    from app import VERSION, now
-
     check_access(settings.data_dir)
     checks = examine(settings, environment, VERSION, now)
     failed = any(check.state == "fail" for check in checks)

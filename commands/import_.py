@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from commands.import_claude_code import STOPPED, folders_of, import_claude_code, watched
 from commands.import_claude_loop import import_claude_loop, timezone, watched_loops
@@ -23,21 +23,15 @@ from ingest.run import Clock, Publish
 from ingest.watch import Source, watch
 from local import StoreUrls
 from pubsub.bus import Bus
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings, now
 
 T = TypeVar("T")
 Work = Callable[[Database, Publish, Clock], Awaitable[int]]
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "import",
-        help="import what agents have left on disk",
-        description="Import what agents have left on disk. Importing twice changes nothing.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "Import what agents have left on disk. Importing twice changes nothing."
     formats = parser.add_subparsers(dest="format", metavar="FORMAT", required=True)
     claude_code = formats.add_parser(
         "claude-code",
@@ -175,8 +169,6 @@ def _with_stores(settings: Settings, work: Work) -> int:
 
 
 async def _import(settings: Settings, urls: StoreUrls, work: Work) -> int:
-    from app import now
-
     await migrate.upgrade(urls.database_url)
     database = await open_database(urls.database_url, read_size=2, write_size=1)
     try:

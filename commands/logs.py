@@ -7,14 +7,12 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import BinaryIO
 
 from commands.server_log import NAME
 from local import LocalStoreError
 from local.holder import check_access
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings
 
 LOGS = {"server": NAME, "postgres": "postgres.log", "valkey": "valkey.log"}
 LINES = 20
@@ -22,13 +20,9 @@ POLL_S = 0.3
 END_BYTES = 1 << 20  # no more than this is read of a log's end
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "logs",
-        help="show the logs of the server and of its stores",
-        description="Show the ends of the logs in the data folder. Those of the stores are of the last start only.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "Show the ends of the logs in the data folder. Those of the stores are of the last start only."
     parser.add_argument("which", nargs="*", metavar="LOG", help=f"{', '.join(LOGS)} (all of them)")
     parser.add_argument("-n", "--lines", type=_lines, default=LINES, metavar="N", help=f"lines of each ({LINES})")
     parser.add_argument("-f", "--follow", action="store_true", help="go on with what is written, until Ctrl-C")

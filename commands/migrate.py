@@ -5,22 +5,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from commands.stores import borrow_stores
 from db import migrate
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "migrate",
-        help="bring the database to the newest schema (serve does it too)",
-        description="Bring the database to the newest schema. `fleetgraph serve` does the same at its start.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "Bring the database to the newest schema. `fleetgraph serve` does the same at its start."
     parser.add_argument("--check", action="store_true", help="only tell: exit code 1 when there is something to do")
     parser.set_defaults(run=run)
 

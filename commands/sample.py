@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from commands.stores import borrow_stores
 from db import migrate
@@ -18,21 +17,17 @@ from domain.erase import erase_host
 from ingest.sample import SAMPLE_HOST, load_sample
 from local import StoreUrls
 from pubsub.bus import Bus
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings, now
 
 # In the data folder once the question of the sample is settled: what was removed does not come back.
 MARK = "sample-loaded"
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "sample",
-        help="load or remove the sample fleet",
-        description="The sample fleet: invented transcripts, imported like anyone's, so that a new store has something"
-        " to show. A new embedded store loads it at its first start, unless FLEETGRAPH_SAMPLE=0.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "The sample fleet: invented transcripts, imported like anyone's, so that a new store has something"
+        " to show. A new embedded store loads it at its first start, unless FLEETGRAPH_SAMPLE=0."
     )
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (("load", "import the sample fleet"), ("remove", "take all of it out again")):
@@ -48,8 +43,6 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
 
 
 async def _change(settings: Settings, urls: StoreUrls, action: str, *, as_json: bool) -> int:
-    from app import now
-
     await migrate.upgrade(urls.database_url)
     database = await open_database(urls.database_url, read_size=2, write_size=1)
     try:

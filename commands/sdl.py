@@ -7,24 +7,17 @@ import difflib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from schema.root import print_sdl
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings
 
 FILE = Path(__file__).resolve().parent.parent / "graphql" / "schema.graphql"
 SHOWN_LINES = 40
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "sdl",
-        help="write graphql/schema.graphql from the code",
-        description="Write graphql/schema.graphql from the code, for clients and code generators.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "Write graphql/schema.graphql from the code, for clients and code generators."
     parser.add_argument("--check", action="store_true", help="write nothing: exit code 1 when the file differs")
     parser.add_argument("--print", action="store_true", help="write to standard output")
     parser.set_defaults(run=run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import errno
 import gc
 import os
 import socket
@@ -12,35 +11,33 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uvicorn
 import uvloop
 
+from app import open_service
+from commands.address import address, link, listen
 from commands.program import program
 from commands.sample import load_if_new
 from commands.server_log import note, server_log
 from commands.stores import hold_folder, open_stores
 from db import migrate
 from explorer.build import default_dist, start
-from local import DataFolder, LocalStoreError, StoreUrls
+from local import DataFolder, StoreUrls
 from local.ticket import Tickets
 from local.token import NAME
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import VERSION, Settings, now
 
 MAX_MESSAGE = 256 * 1024  # bytes of a WebSocket message: the largest operation, many times over
 DRAIN_S = 5  # how long requests in flight may take to end when the server stops
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "serve",
-        help="start everything and serve the API and the explorer",
-        description="Start PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name your own), bring the database"
-        " to the newest schema, and serve the API and the explorer until Ctrl-C.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "Start PostgreSQL and Valkey (unless DATABASE_URL and REDIS_URL name your own), bring the database"
+        " to the newest schema, and serve the API and the explorer until Ctrl-C."
     )
     parser.add_argument("--host", help="the address to serve on (HOST, else 127.0.0.1)")
     parser.add_argument("--port", type=_port, metavar="PORT", help="the port to serve on (PORT, else 5000)")
@@ -69,30 +66,6 @@ def _port(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 65535")
     return int(text)
-
-
-def address(host: str, port: int) -> str:
-    """Where a person on this machine reaches a server on this host and port."""
-    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{shown}:{port}"
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """The socket to serve on, taken before anything is started. Raises LocalStoreError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            another = port + 1 if port < 65535 else 5000
-            raise LocalStoreError(f"port {port} of {host} is in use; choose another: PORT={another} make run") from None
-        raise LocalStoreError(f"cannot serve on {host}:{port}: {error.strerror}; correct HOST and PORT") from None
-    listener.set_inheritable(False)
-    return listener
 
 
 def uvicorn_config(app: Any) -> uvicorn.Config:
@@ -129,11 +102,6 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def link(url: str, ticket: str) -> str:
-    """The address that opens the explorer signed in: browsers keep what follows the # to themselves."""
-    return f"{url}/graphql#ticket={ticket}"
-
-
 def welcome(version: str, url: str, token: Path, sample: str | None, ticket: str | None) -> str:
     """What a person needs to know to begin. Without a ticket, where its output may be a log, no link is in it."""
     called = program()
@@ -159,8 +127,6 @@ def welcome(version: str, url: str, token: Path, sample: str | None, ticket: str
 async def _serve(
     settings: Settings, urls: StoreUrls, folder: DataFolder | None, listener: socket.socket, url: str
 ) -> None:
-    from app import VERSION, now, open_service
-
     await migrate.upgrade(urls.database_url)
     async with open_service(settings, urls.database_url, urls.redis_url) as app:
         sample = None

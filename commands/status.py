@@ -8,37 +8,30 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.request import ProxyHandler, build_opener
 
-from commands.serve import address
-from db.database import DatabaseUnavailable, describe, open_database
+from commands.address import address
+from db.database import describe, open_database
+from db.errors import DatabaseUnavailable
 from db.queries import diagnosis
 from local import LocalStoreError, running_stores
 from local.holder import Holder, find_holder
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings, now
 
 NOT_RUNNING = 3  # as init scripts have it: tells "no" from "I could not find out"
 PATIENCE_S = 3.0
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "status",
-        help="whether the server runs, where, and what its store holds",
-        description="Whether the server of this data folder runs: exit code 0 when it does, 3 when it does not.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "Whether the server of this data folder runs: exit code 0 when it does, 3 when it does not."
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     parser.set_defaults(run=run)
 
 
 def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
     """Run it."""
-    from app import now
-
     found = look(settings)
     print(json.dumps(found) if chosen.json else _words(found, now()))
     return 0 if found["state"] == "running" else NOT_RUNNING

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
 from local import LocalStoreError
 from local.holder import stop_server
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings
 
 PATIENCE_S = 30.0  # requests in flight have 5 s, the stores write their buffers
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "stop",
-        help="end the server that runs on this data folder",
-        description="End the server that runs on this data folder, with its stores, as Ctrl-C in its terminal does.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = (
+        "End the server that runs on this data folder, with its stores, as Ctrl-C in its terminal does."
     )
     parser.add_argument(
         "--timeout", type=_seconds, default=PATIENCE_S, metavar="SECONDS", help=f"how long to wait ({PATIENCE_S:g})"

@@ -5,12 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
 
 from local import DataFolder, LocalStoreError, LocalStores, StoreUrls, running_stores
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings
 
 
 def hold_folder(settings: Settings) -> AbstractContextManager[DataFolder | None]:

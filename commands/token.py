@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
 
-from commands.serve import address, link
+from commands.address import address, link
 from local import LocalStoreError, announced_url
 from local.ticket import Tickets
 from local.token import LocalToken
-
-if TYPE_CHECKING:
-    from app import Settings
+from settings import Settings, now
 
 
-def add_parser(commands: Any) -> None:
-    """Add the command."""
-    parser = commands.add_parser(
-        "token",
-        help="print the token that the API asks for, or a link that opens the explorer signed in",
-        description="Print the local token. It is kept in the file `token` of the data folder.",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe the command."""
+    parser.description = "Print the local token. It is kept in the file `token` of the data folder."
     actions = parser.add_mutually_exclusive_group()
     actions.add_argument("--new", action="store_true", help="make a new one; the old one is refused from now on")
     actions.add_argument(
@@ -32,8 +25,6 @@ def add_parser(commands: Any) -> None:
 
 def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
     """Run it."""
-    from app import now
-
     token, tickets = LocalToken(settings.data_dir), Tickets(settings.data_dir)
     if chosen.link:
         url = _url(settings)

@@ -18,6 +18,7 @@ import asyncpg
 import orjson
 from sqlalchemy.engine import make_url
 
+from db.errors import DatabaseUnavailable, StatementTimeout
 from db.handles import Event, NewEvent, NewLogLine
 from db.models.base import Row
 from db.queries import events
@@ -29,14 +30,6 @@ READ_POOL_SIZE = 10  # one request holds one connection per statement only
 WRITE_POOL_SIZE = 5
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 9_000  # below the 10 s that an operation may take
-
-
-class DatabaseUnavailable(Exception):
-    """The database cannot be reached or used; the message says what to do."""
-
-
-class StatementTimeout(Exception):
-    """PostgreSQL has stopped a statement: it took longer than STATEMENT_TIMEOUT_MS, or an operator ended it."""
 
 
 class ReadHandle:

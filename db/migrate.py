@@ -22,7 +22,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 
-from db.database import CONNECT_TIMEOUT_S, DatabaseUnavailable, connect_arguments, describe, explain
+from db.database import CONNECT_TIMEOUT_S, connect_arguments, describe, explain
+from db.errors import DatabaseUnavailable
 
 T = TypeVar("T")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from db import migrate
-from db.database import Database, DatabaseUnavailable
+from db.database import Database
+from db.errors import DatabaseUnavailable
 from db.outage import is_outage
 from db.queries import events
 

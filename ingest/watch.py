@@ -15,7 +15,8 @@ from pathlib import Path
 
 from watchfiles import Change, awatch
 
-from db.database import Database, DatabaseUnavailable, StatementTimeout
+from db.database import Database
+from db.errors import DatabaseUnavailable, StatementTimeout
 from db.outage import is_outage
 from db.queries import imports
 from ingest.run import Clock, Report

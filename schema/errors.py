@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from db.database import StatementTimeout
+from db.errors import StatementTimeout
 from domain import errors
 from execution.fields import column, computed, interface_type, object_type, one
 from loaders import tasks as task_loaders

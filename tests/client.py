@@ -12,12 +12,12 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from app import now
 from db.database import Database
 from domain.records import Applied, Batch
 from domain.writer import apply
 from pubsub.bus import Bus
 from pubsub.hub import Hub
+from settings import now
 
 
 class Subscription:

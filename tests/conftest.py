@@ -11,10 +11,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app import Settings
 from db import migrate
 from db.database import Database, connect_arguments, open_database
 from local import LocalStores, StoreUrls
+from settings import Settings
 from tests.client import Server
 from tests.filled import fill
 from tests.serving import serving

@@ -10,10 +10,11 @@ from typing import Any
 import httpx
 import uvicorn
 
-from app import Settings, now, open_service
+from app import open_service
 from commands.serve import uvicorn_config
 from local.token import LocalToken
 from pubsub.hub import DEFAULT_PACE, Pace
+from settings import Settings, now
 from tests.client import Server
 
 

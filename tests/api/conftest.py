@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from app import Settings
 from local import StoreUrls
+from settings import Settings
 from tests.api.board import NOW, Board, fill
 from tests.conftest import MakeDatabase
 from tests.serving import serving

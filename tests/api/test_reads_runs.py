@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from app import Settings
 from domain.ids import new_id, show_id
 from domain.records import Batch, LogRecord, ProjectRecord, Ref, RunRecord, StoryRecord, TaskRecord, Tokens, UsageEntry
 from local import StoreUrls
+from settings import Settings
 from tests.client import Server
 from tests.serving import serving
 from tests.storage.build import START, at

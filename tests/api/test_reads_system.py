@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from app import VERSION, now
 from db.models.access import UserRow
 from db.models.base import Row
 from db.statements import Statement, raw_statement
 from domain.ids import new_id, show_id
 from resolvers.access import is_viewer
 from resolvers.context import SCOPES, Context, Viewer
+from settings import VERSION, now
 from tests.batching.fleet import records
 from tests.client import Server
 

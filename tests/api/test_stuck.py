@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from app import Settings
 from db.database import Database, open_database
 from db.queries import leases
 from domain.ids import parse_id, show_id
@@ -16,6 +15,7 @@ from domain.stuck import FIRST, GONE, SILENT, STORM_LINES, WAITING, sweep_page
 from domain.writing.commands import ANSWER_WITHIN, FINISH_WITHIN, advance
 from jobs.sweeper import LEASE, LEASE_FOR, Sweeper, sweeping
 from local import StoreUrls
+from settings import Settings
 from tests.api.mutate import events, mutate
 from tests.client import Server
 from tests.serving import serving

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app import Settings, now
 from domain.records import Batch
 from explorer.build import DIST
 from local import StoreUrls
 from local.ticket import Tickets
+from settings import Settings, now
 from tests.browser.chromium import Tab
 from tests.client import Server
 from tests.serving import serving

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from app import VERSION, Settings
 from commands import run
 from commands.checks import Check, check_transcripts, kept_days
 from commands.doctor import check_clock, check_prices
 from ingest.claude_code.files import Transcript
 from local import DataFolder
 from local.holder import find_holder
+from settings import VERSION, Settings
 from tests.cli.conftest import PROGRAM, Served, are_gone, environment, fleetgraph, free_port, mode_of, wait_until
 
 Say = Callable[..., tuple[int, str, str]]

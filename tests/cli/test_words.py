@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from app import Settings, SettingsError
 from commands import run, sdl
 from local import DataFolder, LocalStores
 from local.postgres import url_at
+from settings import Settings, SettingsError
 from tests.cli.conftest import fleetgraph, free_port
 
 SECRET = "open-sesame"
@@ -130,7 +130,7 @@ def test_help_is_for_people(say: Say) -> None:
 
 
 def sdl_version() -> str:
-    from app import VERSION
+    from settings import VERSION
 
     return VERSION
 

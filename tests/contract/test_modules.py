@@ -25,42 +25,33 @@ PACKAGES = (
     "resolvers",
     "schema",
 )
+MODULES = ("app", "settings")
 
 
-def _imports_of_app(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    for node in ast.walk(tree):
-        names: list[str] = []
+def _imported(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and top-level name of all imports of a file, in functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 0:
-            names = [node.module or ""]
+            yield node.lineno, (node.module or "").split(".")[0]
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        if isinstance(node, ast.Import | ast.ImportFrom) and any(name.split(".")[0] == "app" for name in names):
-            yield node
+            yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
 
 
-def _late(tree: ast.AST) -> set[ast.AST]:
-    """What stands in functions, and under `if TYPE_CHECKING`: it does not run when the module is imported."""
-    late: set[ast.AST] = set()
-    for node in ast.walk(tree):
-        checking = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        if checking or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            late |= set(ast.walk(node))
-    return late
-
-
-def test_app_is_imported_by_commands_only_and_late() -> None:
-    """app imports everything: whoever imported it back would close a circle."""
+def test_app_and_settings_are_above_all_but_commands() -> None:
+    """app imports everything, and settings is what it and commands are told: no package below may know them."""
     found, refused = 0, []
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
-            tree = ast.parse(path.read_text())
-            late = _late(tree)
-            for node in _imports_of_app(tree):
-                found += 1
-                if package != "commands" or node not in late:
-                    refused.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+            for line, name in _imported(path):
+                if name in MODULES:
+                    found += 1
+                    if package != "commands":
+                        refused.append(f"{path.relative_to(ROOT)}:{line}")
     assert refused == []
     assert found, "the search finds nothing: is it broken?"
+    below = {name for _, name in _imported(ROOT / "settings.py")} & {*PACKAGES, *MODULES}
+    assert below == {"execution"}
+    assert "commands" not in {name for _, name in _imported(ROOT / "app.py")}
 
 
 def test_the_list_of_packages_is_whole() -> None:
@@ -71,19 +62,20 @@ def test_the_list_of_packages_is_whole() -> None:
 @pytest.mark.parametrize("folder", ["the checkout", "elsewhere"])
 def test_each_name_is_ours_and_graphql_is_not(folder: str, tmp_path: Path) -> None:
     """`graphql` is graphql-core even in the checkout, whose folder of that name is data."""
-    names = ("app", *PACKAGES, "graphql")
+    names = (*MODULES, *PACKAGES, "graphql")
     find = "import importlib.util as u, json; print(json.dumps({n: u.find_spec(n).origin for n in %r}))" % (names,)  # noqa: UP031
     working = ROOT if folder == "the checkout" else tmp_path
     answer = subprocess.run([sys.executable, "-c", find], cwd=working, capture_output=True, text=True, check=True)
     origins = json.loads(answer.stdout)
-    files = {name: str(ROOT / name / "__init__.py") for name in PACKAGES} | {"app": str(ROOT / "app.py")}
+    files = {name: str(ROOT / name / "__init__.py") for name in PACKAGES}
+    files |= {name: str(ROOT / f"{name}.py") for name in MODULES}
     assert {name: origins[name] for name in files} == files
     assert Path(origins["graphql"]).match("site-packages/graphql/__init__.py")
 
 
 def test_no_installed_distribution_has_one_of_our_names() -> None:
     owners = importlib.metadata.packages_distributions()
-    others = {name: set(owners.get(name, ())) - {"fleetgraph"} for name in ("app", *PACKAGES, "tests")}
+    others = {name: set(owners.get(name, ())) - {"fleetgraph"} for name in (*MODULES, *PACKAGES, "tests")}
     assert {name: found for name, found in others.items() if found} == {}
     assert set(owners["graphql"]) == {"graphql-core"}
 

@@ -13,9 +13,10 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from app import Settings, open_service
+from app import open_service
 from commands.serve import uvicorn_config
 from pubsub.bus import Bus
+from settings import Settings
 
 
 class DyingBus(Bus):

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from app import now
 from commands.import_claude_code import watched
 from commands.import_claude_loop import watched_loops
 from db.database import WriteTransaction
 from ingest.run import Report
 from ingest.watch import Source, watch
 from local import StoreUrls
+from settings import now
 from tests.client import Server, Subscription
 from tests.importers.build import SESSION, answer, line, prompt, write
 from tests.importers.loop import metrics

@@ -15,7 +15,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app import Settings
 from db.models.base import Row
 from db.statements import Statement, raw_statement
 from domain.erase import erase_host
@@ -24,6 +23,7 @@ from domain.records import Batch, LogRecord, RunRecord, TaskRecord
 from local import StoreUrls
 from local.token import LocalToken
 from schema.root import build_schema
+from settings import Settings
 from tests.client import Server
 from tests.filled import ORIGIN, START, at, fill, ref, task_record
 from tests.realtime.live import LOG, TASKS, Follower, following
@@ -274,8 +274,10 @@ async def _another_process(server: Server, settings: Settings, redis_url: str) -
         "PORT": str(port),
         "PYTHONUNBUFFERED": "1",
     }
-    run = [sys.executable, "-c", "import sys, app; sys.exit(app.main(['serve']))"]
-    process = await asyncio.create_subprocess_exec(*run, cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE)
+    program = Path(sys.executable).with_name("fleetgraph")
+    process = await asyncio.create_subprocess_exec(
+        program, "serve", cwd=ROOT, env=environment, stdout=PIPE, stderr=PIPE
+    )
     try:
         assert process.stdout is not None
         async with asyncio.timeout(60):

@@ -15,7 +15,6 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Origin, Subprotocol
 
-from app import VERSION, Settings, now
 from execution.http import GraphQLEndpoint
 from execution.operations import Operations
 from execution.websocket import websocket_endpoint
@@ -23,6 +22,7 @@ from local import StoreUrls
 from resolvers.context import Context, Viewer
 from schema.errors import describe_error
 from schema.root import build_schema
+from settings import VERSION, Settings, now
 from tests.client import Server
 from tests.conftest import MakeDatabase
 from tests.serving import listening, serving

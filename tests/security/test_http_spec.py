@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app import Settings
 from local import StoreUrls
+from settings import Settings
 from tests.client import Server
 from tests.serving import serving
 

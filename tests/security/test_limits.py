@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from graphql import get_introspection_query
 
-from app import Settings, SettingsError
 from execution.limits import Limits
 from local import StoreUrls
+from settings import Settings, SettingsError
 from tests.client import Server
 from tests.serving import serving
 

@@ -17,11 +17,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app import Settings, now
-from commands.serve import link, welcome
+from commands.address import link
+from commands.serve import welcome
 from local import DataFolder, StoreUrls
 from local.ticket import LIFETIME, MOST, Tickets
 from local.token import LocalToken
+from settings import Settings, now
 from tests.client import Server
 from tests.serving import serving
 

@@ -12,11 +12,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from app import Settings
 from db.database import connect_arguments
 from domain.records import AgentRecord, Batch
 from execution.limits import Limits
 from local import StoreUrls
+from settings import Settings
 from tests.client import Server
 from tests.serving import serving
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import Connection
 
 from db import migrate
-from db.database import DatabaseUnavailable, connect_arguments
+from db.database import connect_arguments
+from db.errors import DatabaseUnavailable
 from db.models import metadata
 from tests.conftest import MakeDatabase
 
