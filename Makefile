@@ -7,10 +7,10 @@ WITH_MAKE := $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv -
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak differential check lock sdl explorer clients clean venv venv-dev
+.PHONY: help run test soak differential bench bench-quick check lock sdl explorer clients clean venv venv-dev
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: venv ## Start Fleetgraph with its own PostgreSQL and Valkey on 127.0.0.1:5000 (HOST, PORT; Ctrl-C stops all)
 	@exec $(WITH_MAKE) $(BIN)/fleetgraph serve
@@ -23,6 +23,12 @@ differential: venv-dev ## Compare compiled plans with graphql-core on 200,000 do
 
 soak: venv-dev ## Follow for 10 minutes while processes, stores and sockets fail (make soak ARGS="--minutes 1 --rate 500")
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
+
+bench: venv-dev ## Measure queries beside PostGraphile, Mercurius and the SQL limit (10 minutes; needs wrk)
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-quick: venv-dev ## The same in 2 minutes (one part: make bench-quick ARGS="--only q2 --servers ours,limit")
+	@$(BIN)/python -m bench --quick $(ARGS)
 
 check: venv-dev ## Lint, format, types, import rule, dependencies, spelling, SDL; the same as in CI
 	$(BIN)/ruff check .
