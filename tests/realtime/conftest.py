@@ -1,4 +1,4 @@
-"""A Valkey that a test may kill and restart, and the event log of a real PostgreSQL."""
+"""A server that a test may kill and restart, Valkey and Redis in turn, and the event log of a real PostgreSQL."""
 
 import asyncio
 import os
@@ -16,18 +16,20 @@ from redis.asyncio import Redis
 from db.database import Database
 from db.handles import Event
 from db.queries import events
-from local.programs import find_valkey
+from local.programs import Program
 from local.valkey import Valkey, url_at
 from pubsub.bus import Bus
 from pubsub.hub import Hub
 from pubsub.streams import Reached
+from tests.redis_servers import SERVERS, server_program
 
 
 class RedisServer:
     """One server, its socket always at the same place."""
 
-    def __init__(self, folder: Path) -> None:
-        self._server = Valkey(find_valkey(), folder, folder / "valkey.log")
+    def __init__(self, program: Program, folder: Path) -> None:
+        self.program = program
+        self._server = Valkey(program, folder, folder / "valkey.log")
         self.url = url_at(folder)
 
     def start(self) -> None:
@@ -55,10 +57,11 @@ class RedisServer:
             await self.command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
 
 
-@pytest.fixture(scope="session")
-def _redis() -> Iterator[RedisServer]:
+@pytest.fixture(scope="session", params=SERVERS)
+def _redis(request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    program = server_program(request.param)
     folder = Path(tempfile.mkdtemp(prefix="fgr-", dir="/tmp"))
-    server = RedisServer(folder)
+    server = RedisServer(program, folder)
     server.start()
     yield server
     server.stop()

@@ -15,6 +15,7 @@ from pubsub.bus import Bus
 from pubsub.errors import RedisUnavailable
 from pubsub.hub import Hub
 from tests.realtime.conftest import EventLog, RedisServer, take
+from tests.redis_servers import SERVERS, server_program
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -64,9 +65,11 @@ async def test_no_url(url: str) -> None:
     assert "it should look like redis://" in await refusal(url)
 
 
-async def test_passwords_and_rights() -> None:
+@pytest.mark.parametrize("name", SERVERS)
+async def test_passwords_and_rights(name: str) -> None:
+    program = server_program(name)
     folder = Path(tempfile.mkdtemp(prefix="fgr-", dir="/tmp"))
-    server = RedisServer(folder)
+    server = RedisServer(program, folder)
     server.start()
     try:
         path = server.url.partition("?")[0]
@@ -154,3 +157,9 @@ async def test_a_connection_that_went_silent_is_given_up(
             os.kill(pid, signal.SIGCONT)
         await bus.publish(await log.write("tasks"))
         assert (await take(tasks, 1, 15))[0].seq == 2
+
+
+async def test_the_server_is_the_one_that_is_named(redis: RedisServer) -> None:
+    found = await redis.command("INFO", "server")
+    assert ("valkey_version" in found) == redis.program.name.startswith("Valkey")
+    assert redis.program.name.split()[1] == str(found.get("valkey_version", found["redis_version"]))
