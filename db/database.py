@@ -20,13 +20,14 @@ from sqlalchemy.engine import make_url
 
 from db.errors import DatabaseUnavailable, StatementTimeout
 from db.handles import Event, NewEvent, NewLogLine
+from db.kept import KeptConnections
 from db.models.base import Row
 from db.queries import events
 from db.statements import Statement
 
 R = TypeVar("R", bound=Row)
 
-READ_POOL_SIZE = 10  # one request holds one connection per statement only
+READ_POOL_SIZE = 10  # a request holds one for each statement that it waits for
 WRITE_POOL_SIZE = 5
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 9_000  # below the 10 s that an operation may take
@@ -36,18 +37,17 @@ class ReadHandle:
     """Runs each statement on a connection of the read pool, held for that statement only."""
 
     def __init__(self, pool: asyncpg.Pool[Any]) -> None:
-        self._pool = pool
+        self.connections = KeptConnections(pool)
         self.statement_count = 0
         self.epoch = UUID(int=0)  # set by open_database
 
     async def fetch(self, statement: Statement[R], *values: Any) -> list[R]:
         """All rows."""
         self.statement_count += 1
-        async with self._pool.acquire() as connection:
-            try:
-                return await connection.fetch(statement.sql, *statement.arguments(values), record_class=statement.row)
-            except asyncpg.QueryCanceledError as error:
-                raise StatementTimeout from error
+        try:
+            return await self.connections.fetch(statement.sql, statement.arguments(values), statement.row)
+        except asyncpg.QueryCanceledError as error:
+            raise StatementTimeout from error
 
     async def fetch_row(self, statement: Statement[R], *values: Any) -> R | None:
         """The first row, or None."""
@@ -135,6 +135,7 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections; those that are still busy after 5 s are cut."""
+        await self.read.connections.close()
         for pool in (self._read_pool, self._write_pool):
             try:
                 await asyncio.wait_for(pool.close(), 5)

@@ -84,16 +84,16 @@ class FaultyReader:
         return rows[0] if rows else None
 
     async def _read(self, statement: Statement[Any], column: str | None, values: tuple[Any, ...]) -> list[Any]:
-        async with self._database._read_pool.acquire() as connection:
-            sql = statement.sql
-            if column is not None:
+        sql = statement.sql
+        if column is not None:
+            async with self._database._write_pool.acquire() as connection:
                 named = (await connection.prepare(sql)).get_attributes()
-                listed = ", ".join(
-                    f'NULL::{_type(entry)} AS "{entry.name}"' if entry.name == column else f'"{entry.name}"'
-                    for entry in named
-                )
-                sql = f"SELECT {listed} FROM ({sql}) AS q"
-            return await connection.fetch(sql, *statement.arguments(values), record_class=statement.row)
+            listed = ", ".join(
+                f'NULL::{_type(entry)} AS "{entry.name}"' if entry.name == column else f'"{entry.name}"'
+                for entry in named
+            )
+            sql = f"SELECT {listed} FROM ({sql}) AS q"
+        return await self._database.read.connections.fetch(sql, statement.arguments(values), statement.row)
 
 
 def _type(entry: asyncpg.Attribute) -> str:
