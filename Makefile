@@ -7,7 +7,7 @@ WITH_MAKE := $(shell setpriv --pdeathsig TERM true 2>/dev/null && echo setpriv -
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak differential bench bench-quick check lock sdl explorer clients clean venv venv-dev
+.PHONY: help run test test-pgbouncer soak differential bench bench-quick check lock sdl explorer clients clean venv venv-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ run: venv ## Start Fleetgraph with its own PostgreSQL and Valkey on 127.0.0.1:50
 
 test: venv-dev ## Run the whole suite on private stores of its own (one folder: make test ARGS=tests/api)
 	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-pgbouncer: venv-dev ## The same with a pgbouncer in transaction mode before PostgreSQL (Debian's, apt-get install pgbouncer)
+	@FLEETGRAPH_TEST_PGBOUNCER=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 differential: venv-dev ## Compare compiled plans with graphql-core on 200,000 documents (40 minutes; N=20000 for less)
 	@DIFFERENTIAL_DOCUMENTS=$(or $(N),200000) $(BIN)/python -m pytest -s tests/differential/test_plans.py

@@ -1,7 +1,7 @@
 """Connections: the read pool, write transactions with their events, the realtime connection's settings, the epoch.
 
-Statements come from db.queries; this module runs them. It keeps no state in a PostgreSQL session. Statements
-are prepared and settings sent when a connection opens, so that pgbouncer in transaction mode does not work yet.
+Statements come from db.queries; this module runs them. It relies on no state in a PostgreSQL session but prepared
+statements and settings sent when a connection opens, and on none at all behind a pooler (db/pooler.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from db.errors import DatabaseUnavailable, StatementTimeout
 from db.handles import Event, NewEvent, NewLogLine
 from db.kept import KeptConnections
 from db.models.base import Row
-from db.queries import events
+from db.pooler import ADVICE, PASSED_ON, refused_by_pooler, settle, statement_cache_size
+from db.queries import diagnosis, events
 from db.statements import Statement
 
 R = TypeVar("R", bound=Row)
@@ -31,13 +32,22 @@ READ_POOL_SIZE = 10  # a request holds one for each statement that it waits for
 WRITE_POOL_SIZE = 5
 CONNECT_TIMEOUT_S = 10
 STATEMENT_TIMEOUT_MS = 9_000  # below the 10 s that an operation may take
+SETTINGS = {
+    "application_name": "fleetgraph",
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    "timezone": "UTC",
+    "jit": "off",  # compiling costs more than any of our statements
+}
 
 
 class ReadHandle:
-    """Runs each statement on a connection of the read pool, held for that statement only."""
+    """Runs each statement on a connection of the read pool, held for that statement only.
 
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
-        self.connections = KeptConnections(pool)
+    `settled`, not empty behind a pooler, is what gives our settings to a transaction.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[Any], settled: str = "") -> None:
+        self.connections = KeptConnections(pool, settled)
         self.statement_count = 0
         self.epoch = UUID(int=0)  # set by open_database
 
@@ -111,9 +121,12 @@ class WriteTransaction:
 class Database:
     """The pools of one process."""
 
-    def __init__(self, url: str, read_pool: asyncpg.Pool[Any], write_pool: asyncpg.Pool[Any]) -> None:
+    def __init__(
+        self, url: str, read_pool: asyncpg.Pool[Any], write_pool: asyncpg.Pool[Any], settled: str = ""
+    ) -> None:
         self.url = url
-        self.read = ReadHandle(read_pool)
+        self.read = ReadHandle(read_pool, settled)
+        self._settled = settled
         self._read_pool = read_pool
         self._write_pool = write_pool
 
@@ -124,6 +137,8 @@ class Database:
         After the block `transaction.emitted` holds the committed events: hand them to pubsub.
         """
         async with self._write_pool.acquire() as connection, connection.transaction():
+            if self._settled:
+                await connection.execute(self._settled)
             transaction = WriteTransaction(connection, self.read.epoch)
             yield transaction
             await transaction.finish()
@@ -170,6 +185,7 @@ def connect_arguments(url: str) -> dict[str, Any]:
     ssl = query.pop("sslmode", None) or query.pop("ssl", None)
     if ssl:
         arguments["ssl"] = ssl
+    arguments["statement_cache_size"] = statement_cache_size(query)
     return {name: value for name, value in arguments.items() if value is not None}
 
 
@@ -198,12 +214,8 @@ async def _no_reset(_connection: Any) -> None:
 async def open_database(url: str, *, read_size: int = READ_POOL_SIZE, write_size: int = WRITE_POOL_SIZE) -> Database:
     """Open the pools and read the epoch. Raises DatabaseUnavailable with one line that says what to do."""
     arguments = connect_arguments(url)
-    settings = {
-        "application_name": "fleetgraph",
-        "statement_timeout": str(STATEMENT_TIMEOUT_MS),
-        "timezone": "UTC",
-        "jit": "off",  # compiling costs more than any of our statements
-    }
+    has_pooler = arguments.get("statement_cache_size") == 0
+    settings = {name: value for name, value in SETTINGS.items() if name in PASSED_ON} if has_pooler else SETTINGS
     common: dict[str, Any] = {
         **arguments,
         "timeout": CONNECT_TIMEOUT_S,
@@ -215,11 +227,19 @@ async def open_database(url: str, *, read_size: int = READ_POOL_SIZE, write_size
     try:
         read_pool = await asyncpg.create_pool(min_size=1, max_size=read_size, **common)
         write_pool = await asyncpg.create_pool(min_size=1, max_size=write_size, **common)
+        database = Database(url, read_pool, write_pool, settle(SETTINGS) if has_pooler else "")
+        await _check_settings(database, where)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseUnavailable(explain(error, where)) from error
-    database = Database(url, read_pool, write_pool)
     database.read.epoch = await events.ensure_epoch(database)
     return database
+
+
+async def _check_settings(database: Database, where: str) -> None:
+    """A pooler may drop settings without a word (ignore_startup_parameters); statements would run without a limit."""
+    if not await diagnosis.has_timeout(database.read, STATEMENT_TIMEOUT_MS):
+        await database.close()
+        raise DatabaseUnavailable(f"the database at {where} did not get the settings of our connection; {ADVICE}")
 
 
 def describe(url: str) -> str:
@@ -238,6 +258,8 @@ def explain(error: BaseException, where: str) -> str:
         return f"the database named in {where} does not exist; create it (createdb), or correct DATABASE_URL"
     if isinstance(error, ConnectionError) and "SSL" in str(error):
         return f"what answers at {where} is no PostgreSQL, or does not do TLS as sslmode asks; correct DATABASE_URL"
+    if refused_by_pooler(error):
+        return f"what answers at {where} is not PostgreSQL itself ({error}); {ADVICE}"
     if isinstance(error, OSError | TimeoutError):
         return f"no database answers at {where}; start PostgreSQL there, or correct DATABASE_URL"
     return f"the database at {where} cannot be used: {error}"

@@ -14,15 +14,20 @@ from typing import Any
 import asyncpg
 
 from db.outage import is_outage
+from db.pooler import read_transaction
 
 LOOK_S = 60.0  # connections that nobody needed for so long go back to the pool; it closes them some minutes later
 
 
 class KeptConnections:
-    """All connections of a pool that nobody else takes from."""
+    """All connections of a pool that nobody else takes from.
 
-    def __init__(self, pool: asyncpg.Pool[Any]) -> None:
+    `settled`, not empty behind a pooler, is what gives our settings to a transaction.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[Any], settled: str = "") -> None:
         self._pool = pool
+        self._settled = settled
         self._size = pool.get_max_size()
         self._count = 0  # taken from the pool
         self._free: list[Any] = []
@@ -37,7 +42,12 @@ class KeptConnections:
         connection = await self._take()
         is_sound = False
         try:
-            rows: list[Any] = await connection.fetch(sql, *arguments, record_class=row)
+            rows: list[Any]
+            if self._settled:
+                async with read_transaction(connection, self._settled):
+                    rows = await connection.fetch(sql, *arguments, record_class=row)
+            else:
+                rows = await connection.fetch(sql, *arguments, record_class=row)
             is_sound = True
         except asyncpg.PostgresError as error:
             is_sound = not is_outage(error)  # PostgreSQL has answered, and goes on to

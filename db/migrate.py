@@ -86,6 +86,7 @@ def _is_behind(connection: Connection) -> bool:
 
 
 def _upgrade(connection: Connection) -> None:
+    connection.execute(text("SET LOCAL statement_timeout = 0"))  # of a role or pooler: a large table takes its time
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
     if _is_behind(connection):
         command.upgrade(_config(connection), "head")
@@ -94,8 +95,12 @@ def _upgrade(connection: Connection) -> None:
 @asynccontextmanager
 async def _connect(url: str) -> AsyncIterator[AsyncConnection]:
     """A connection in a transaction; every failure of the database becomes one line."""
-    connect = functools.partial(asyncpg.connect, **connect_arguments(url), timeout=CONNECT_TIMEOUT_S)
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    # Statements without names cost little here, and a pooler needs no word in the URL for them.
+    arguments = {**connect_arguments(url), "statement_cache_size": 0, "timeout": CONNECT_TIMEOUT_S}
+    connect = functools.partial(asyncpg.connect, **arguments)
+    engine = create_async_engine(
+        "postgresql+asyncpg://?prepared_statement_cache_size=0", async_creator=connect, poolclass=NullPool
+    )
     where = describe(url)
     try:
         async with engine.begin() as connection:

@@ -1,8 +1,10 @@
 """The suite's own PostgreSQL and Valkey, a fresh migrated database per test, and a server on it to talk to.
 
+With FLEETGRAPH_TEST_PGBOUNCER=1 all of it goes through a pgbouncer in transaction mode (`make test-pgbouncer`).
 Every database watches itself: a COMMIT that changed a task without telling it by an event fails.
 """
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,6 +19,7 @@ from local import LocalStores, StoreUrls
 from settings import Settings
 from tests.client import Server
 from tests.filled import fill
+from tests.pgbouncer import pgbouncer
 from tests.serving import serving
 
 # Raised at COMMIT, when the events of the transaction are written. The index keeps the look-up from growing.
@@ -53,7 +56,26 @@ def store_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoreUrls]:
 
 
 @pytest.fixture(scope="session")
-def make_database(store_urls: StoreUrls) -> MakeDatabase:
+def pooler_url(store_urls: StoreUrls) -> Iterator[str]:
+    """The same PostgreSQL through a pgbouncer that lives as long as the session."""
+    with pgbouncer(store_urls.database_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def way_in(store_urls: StoreUrls, request: pytest.FixtureRequest) -> str:
+    """The URL by which the suite reaches PostgreSQL."""
+    if os.environ.get("FLEETGRAPH_TEST_PGBOUNCER") == "1":
+        return str(request.getfixturevalue("pooler_url"))
+    return store_urls.database_url
+
+
+# A pooler goes on holding connections that its clients have left.
+END_SESSIONS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1"
+
+
+@pytest.fixture(scope="session")
+def make_database(store_urls: StoreUrls, way_in: str) -> MakeDatabase:
     """Makes a database from a template by name (`template0` is empty) and drops it at the end of the block."""
 
     @asynccontextmanager
@@ -61,8 +83,10 @@ def make_database(store_urls: StoreUrls) -> MakeDatabase:
         name = f"t_{uuid.uuid4().hex}"
         server = await asyncpg.connect(**connect_arguments(store_urls.database_url))
         try:
+            if way_in != store_urls.database_url:
+                await server.fetch(END_SESSIONS, template)
             await server.execute(f'CREATE DATABASE {name} TEMPLATE "{template}"')
-            yield store_urls.database_url.replace("/fleetgraph?", f"/{name}?")
+            yield way_in.replace("/fleetgraph?", f"/{name}?")
             await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
         finally:
             await server.close()

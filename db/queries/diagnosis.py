@@ -1,4 +1,4 @@
-"""What an operator asks of a store: its version and clock, tasks by status, models without a price, files read."""
+"""What an operator asks of a store: version, clock and timeout, tasks by status, unpriced models, files read."""
 
 from __future__ import annotations
 
@@ -19,6 +19,17 @@ class ServerRow(Row):
 
 SERVER = raw_statement(
     "SELECT split_part(current_setting('server_version'), ' ', 1) AS version, clock_timestamp() AS at", ServerRow
+)
+
+
+class TimeoutRow(Row):
+    """Whether the timeout of statements is what it should be."""
+
+    holds: bool
+
+
+TIMEOUT = raw_statement(
+    "SELECT current_setting('statement_timeout')::interval = $1::bigint * interval '1 ms' AS holds", TimeoutRow
 )
 
 
@@ -54,6 +65,11 @@ READ_TO = raw_statement(
 async def server(handle: Handle) -> ServerRow:
     """The server's version and its time."""
     return (await handle.fetch(SERVER))[0]
+
+
+async def has_timeout(handle: Handle, milliseconds: int) -> bool:
+    """Whether a statement runs under this timeout."""
+    return (await handle.fetch(TIMEOUT, milliseconds))[0].holds
 
 
 async def task_counts(handle: Handle) -> dict[str, int]:
