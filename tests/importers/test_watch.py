@@ -129,14 +129,13 @@ async def test_a_run_of_claude_loop_is_followed(server: Server, tmp_path: Path) 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 async def test_it_ends_cleanly(stop: signal.Signals, database_url: str, store_urls: StoreUrls, tmp_path: Path) -> None:
     urls = {"DATABASE_URL": database_url, "REDIS_URL": store_urls.redis_url}
-    words = ["-m", "app", "import", "claude-code", str(tmp_path), "--watch"]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *words, env={**os.environ, **urls}, stdout=-1, stderr=-1
-    )
+    program = Path(sys.executable).with_name("fleetgraph")
+    words = ["import", "claude-code", str(tmp_path), "--watch"]
+    process = await asyncio.create_subprocess_exec(program, *words, env={**os.environ, **urls}, stdout=-1, stderr=-1)
     assert process.stdout is not None
-    async with asyncio.timeout(20):
-        while not (await process.stdout.readline()).startswith(b"Watching"):
-            pass
+    async with asyncio.timeout(60):
+        while not (line := await process.stdout.readline()).startswith(b"Watching"):
+            assert line, "it ended before it watched"
         process.send_signal(stop)
         _, errors = await process.communicate()
     assert (process.returncode, errors.decode().splitlines()) == (
