@@ -10,18 +10,22 @@ import asyncio
 import base64
 import json
 import random
+import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from array import array
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, WebSocketException
 from websockets.typing import Subprotocol
 
-from db.database import Database
+from db.database import Database, WriteTransaction
 from db.outage import is_outage
 from domain.records import Batch, TaskRecord
 from domain.writer import apply
@@ -58,19 +62,26 @@ class Client:
     doubled: int = 0
     expired: int = 0
     connections: int = 0
+    served: Counter[str] = field(default_factory=Counter)  # events by the process that delivered them
     revisions: dict[str, int] = field(default_factory=dict)
-    latencies: list[float] = field(default_factory=list)
+    # Seconds, of events that were written while it was reading: what it missed by itself is no latency of the server.
+    latencies: array[float] = field(default_factory=lambda: array("f"))
     longest_silence_s: float = 0.0
-    pause_s: float = 0.0
+    receive_buffer: int | None = None  # bytes; a small one makes a reader that stops felt at once
     is_ready: asyncio.Event = field(default_factory=asyncio.Event)
     socket: ClientConnection | None = None
+    _url: str = ""
     _heard_at: float = 0.0
+    _reads: asyncio.Event = field(default_factory=asyncio.Event)
+    _reads_since: float = 0.0
 
     async def run(self) -> None:
         """Follow for ever."""
+        self.resume()
         while True:
             try:
-                await self._follow(self.chance.choice(list(self.urls())))
+                self._url = self.chance.choice(list(self.urls()))
+                await self._follow(self._url)
             except (OSError, TimeoutError, EOFError, WebSocketException, InvalidHandshake):
                 await asyncio.sleep(self.chance.uniform(0.01, 0.1))
             finally:
@@ -81,26 +92,36 @@ class Client:
         if self.socket is not None:
             self.socket.transport.abort()
 
+    def pause(self) -> None:
+        """Read nothing from the next message on."""
+        self._reads.clear()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._reads_since = time.time()
+        self._reads.set()
+
     async def _follow(self, url: str) -> None:
-        protocol = Subprotocol("graphql-transport-ws")
-        async with connect(url, subprotocols=[protocol], open_timeout=3, close_timeout=0.2, compression=None) as socket:
-            await socket.send(
+        options: dict[str, Any] = {"open_timeout": 3, "close_timeout": 0.2, "compression": None}
+        if self.receive_buffer is not None:
+            options["sock"] = await _narrow_socket(url, self.receive_buffer)
+        async with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], **options) as connection:
+            await connection.send(
                 json.dumps({"type": "connection_init", "payload": {"Authorization": f"Bearer {self.token}"}})
             )
             async with asyncio.timeout(5):
-                assert json.loads(await socket.recv())["type"] == "connection_ack"
+                assert json.loads(await connection.recv())["type"] == "connection_ack"
             payload = {"query": FOLLOW, "variables": {"after": self.cursor}}
-            await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
-            self.socket, self.connections = socket, self.connections + 1
+            await connection.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
+            self.socket, self.connections = connection, self.connections + 1
             while True:
-                if self.pause_s:
-                    socket.transport.pause_reading()
-                    await asyncio.sleep(self.pause_s)
-                    self.pause_s = 0.0
-                    socket.transport.resume_reading()
-                message = json.loads(await socket.recv())
+                if not self._reads.is_set():
+                    connection.transport.pause_reading()
+                    await self._reads.wait()
+                    connection.transport.resume_reading()
+                message = json.loads(await connection.recv())
                 if message["type"] == "ping":
-                    await socket.send('{"type":"pong"}')
+                    await connection.send('{"type":"pong"}')
                 elif message["type"] == "next":
                     assert "errors" not in message["payload"], message
                     self.take(message["payload"]["data"]["taskChanged"])
@@ -120,17 +141,30 @@ class Client:
             self.is_ready.set()
         else:
             self.delivered += 1
+            self.served[self._url] += 1
             if seq <= self.last:
                 self.doubled += 1
             self.lost += max(0, seq - self.last - 1)
             if self._heard_at:
                 self.longest_silence_s = max(self.longest_silence_s, now - self._heard_at)
             self._heard_at = now
-            self.latencies.append(now - datetime.fromisoformat(event["at"]).timestamp())
+            at = datetime.fromisoformat(event["at"]).timestamp()
+            if at >= self._reads_since:
+                self.latencies.append(now - at)
             task = event["task"]
             self.revisions[task["id"]] = max(self.revisions.get(task["id"], 0), task["revision"])
         self.last = max(self.last, seq)
         self.cursor = event["cursor"]
+
+
+async def _narrow_socket(url: str, receive_buffer: int) -> socket.socket:
+    """A connected socket that takes little before its reader does."""
+    address = urlsplit(url)
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    made.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(made, (address.hostname, address.port))
+    return made
 
 
 @dataclass
@@ -144,13 +178,19 @@ class Writers:
     rate: float = 1_000.0  # events a second, in all
     count: int = 4
     hold_s: Callable[[], float] = lambda: 0.0  # how long a transaction stays open behind its events
-    publish: Callable[[Any], Any] | None = None
+    publish: Callable[[WriteTransaction], Awaitable[None]] | None = None
     written: int = 0
+    held: int = 0  # transactions that stayed open
+    failed: int = 0  # transactions that an outage ended
     _stopping: bool = False
 
     async def start(self) -> None:
         """Make the tasks."""
         await self._write([self._record(n, "0") for n in range(self.task_count)])
+
+    async def change(self, n: int) -> None:
+        """Change one task, in a transaction of its own."""
+        await self._write([self._record(n % self.task_count, f"change {n}")])
 
     def _record(self, n: int, title: str) -> TaskRecord:
         return TaskRecord("model", f"t{n}", "ENGINE", START, START, title=title)
@@ -161,6 +201,7 @@ class Writers:
             hold_s = self.hold_s()
             if hold_s:
                 await transaction.finish()
+                self.held += 1
                 await asyncio.sleep(hold_s)
         self.written += len(transaction.emitted)
         if self.publish is not None:
@@ -171,17 +212,19 @@ class Writers:
     async def _work(self, number: int) -> None:
         chance = random.Random(number)
         n = 0
+        due = time.monotonic()
         while not self._stopping:
             n += 1
+            due += self.size * self.count / self.rate  # what was written too late is made up for
             records = [self._record(task, f"{number}.{n}") for task in chance.sample(range(self.task_count), self.size)]
-            started = time.monotonic()
             try:
                 await self._write(records)
             except Exception as error:
                 if not is_outage(error):  # else a transaction of an unknown end: what was written will be counted
                     raise
+                self.failed += 1
                 await asyncio.sleep(0.1)
-            await asyncio.sleep(max(0.0, started + self.size * self.count / self.rate - time.monotonic()))
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:

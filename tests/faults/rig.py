@@ -15,18 +15,21 @@ import time
 import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 from redis.asyncio import Redis
 
 from db import migrate
 from local import postgres, valkey
 from local.postgres import Cluster, Postgres, ensure_initialised
 from local.process import unprivileged_account
-from local.programs import find_postgres, find_valkey
+from local.programs import Program, find_postgres, find_valkey
 from local.token import LocalToken
 from local.valkey import Valkey
 
 ROOT = Path(__file__).parents[2]
+REPORT = "mutation Report($input: ReportTaskInput!) { reportTask(input: $input) { __typename } }"
 
 
 class Api:
@@ -72,6 +75,38 @@ class Api:
         self.child.kill()
         self.child.wait()
 
+    async def report(self, task_id: str, result: str) -> None:
+        """Change a task through this process. Raises httpx.TransportError when it dies of that."""
+        payload = {"query": REPORT, "variables": {"input": {"taskId": task_id, "result": result}}}
+        headers = {"Authorization": f"Bearer {self._rig.token}"}
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as http:
+            answer = (await http.post("/graphql", json=payload, headers=headers)).json()
+        assert answer["data"]["reportTask"]["__typename"] == "ReportTaskSuccess", answer
+
+    async def die_unpublished(self, task_id: str, result: str) -> None:
+        """kill -9 by itself, between the commit of a change and its publishing."""
+        assert self.child is not None
+        (self.data_dir / "die").touch()
+        try:
+            with contextlib.suppress(httpx.TransportError):
+                await self.report(task_id, result)
+            assert await asyncio.to_thread(self.child.wait, 10) == -signal.SIGKILL
+        finally:
+            (self.data_dir / "die").unlink()
+
+    async def readiness(self) -> dict[str, Any]:
+        """What it answers at /ready."""
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as http:
+            return dict((await http.get("/ready")).json())
+
+    def unsent_bytes(self, client_port: int) -> int:
+        """What the kernel holds for a client that does not take it."""
+        pair = f"0100007F:{self.port:04X} 0100007F:{client_port:04X}"
+        for line in Path("/proc/net/tcp").read_text().splitlines():
+            if pair in line:
+                return int(line.split()[4].partition(":")[0], 16)
+        return 0
+
     @property
     def memory_mib(self) -> float:
         """Its resident memory."""
@@ -81,21 +116,22 @@ class Api:
 
 
 class Rig:
-    """PostgreSQL, Valkey and `count` processes, which share one token."""
+    """PostgreSQL, Valkey or Redis, and `count` processes, which share one token."""
 
-    def __init__(self, folder: Path, count: int) -> None:
+    def __init__(self, folder: Path, count: int, program: Program) -> None:
+        self._folder = folder
         account = unprivileged_account(folder)
         self.sockets = Path(tempfile.mkdtemp(prefix="fgf-", dir="/tmp"))
         self.sockets.chmod(0o755)
-        program = find_postgres(account)
-        cluster = Cluster(program, folder / f"pg{program.major}", folder / "postgres.log", account, durable=False)
+        found = find_postgres(account)
+        cluster = Cluster(found, folder / f"pg{found.major}", folder / "postgres.log", account, durable=False)
         ensure_initialised(cluster)
         places = self.sockets / "pg"
         places.mkdir()
         if account is not None:
             os.chown(places, account.uid, account.gid)
         self.postgres = Postgres(cluster, places)
-        self.valkey = Valkey(find_valkey(), self.sockets, folder / "valkey.log")
+        self.valkey = Valkey(program, self.sockets, folder / "valkey.log")
         self.database_url = postgres.url_at(places)
         self.redis_url = valkey.url_at(self.sockets)
         self.apis = []
@@ -111,6 +147,34 @@ class Rig:
         """Where the living processes listen."""
         return [api.socket_url for api in self.apis if api.is_up] or [self.apis[0].socket_url]
 
+    @contextlib.asynccontextmanager
+    async def served_by(self, program: Program) -> AsyncIterator[None]:
+        """Another Redis or Valkey in the place of the one that runs."""
+        own, other = self.valkey, Valkey(program, self.sockets, self._folder / "another.log")
+        try:
+            await self._change_to(other)
+            yield
+        finally:
+            await self._change_to(own)
+
+    async def _change_to(self, server: Valkey) -> None:
+        self.valkey.stop()
+        self.valkey = server
+        server.start()
+        await asyncio.to_thread(server.wait)
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Return when every process says that nothing is missing."""
+        async with asyncio.timeout(20):
+            while {(await api.readiness())["status"] for api in self.apis} != {"ready"}:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+    async def redis_run(self) -> str:
+        """What names one run of the server: a restart gives another."""
+        async with Redis.from_url(self.redis_url, protocol=2) as client:
+            return str((await client.info("server"))["run_id"])
+
     async def restart_postgres(self, away_s: float = 0.0) -> None:
         """A fast shutdown, which cuts every session, and a start."""
         await asyncio.to_thread(self.postgres.stop)
@@ -125,11 +189,14 @@ class Rig:
         self.valkey.start()
         await asyncio.to_thread(self.valkey.wait)
 
-    async def cut_valkey(self) -> None:
-        """Every connection to Valkey is closed."""
+    async def cut_valkey(self) -> int:
+        """Every connection to Valkey is closed. Returns how many there were."""
         async with Redis.from_url(self.redis_url, protocol=2) as client:
+            cut = 0
             for kind in ("pubsub", "normal"):
-                await client.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")  # type: ignore[no-untyped-call]
+                words = ("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+                cut += int(await client.execute_command(*words))  # type: ignore[no-untyped-call]
+            return cut
 
     def kill_valkey(self) -> None:
         """kill -9."""
@@ -148,9 +215,9 @@ class Rig:
 
 
 @contextlib.asynccontextmanager
-async def rig(folder: Path, count: int = 2) -> AsyncIterator[Rig]:
-    """A rig that runs."""
-    made = Rig(folder, count)
+async def rig(folder: Path, count: int = 2, program: Program | None = None) -> AsyncIterator[Rig]:
+    """A rig that runs, on Valkey if no program is given."""
+    made = Rig(folder, count, program or find_valkey())
     try:
         made.valkey.start()
         made.postgres.start()

@@ -1,6 +1,7 @@
 """All faults, for as long as is asked for: ``python -m tests.faults.soak [--minutes 10] [--rate 2000]`` (`make soak`).
 
-Prints what was delivered, lost (0) and doubled (0), latency from the event's time to the client, and memory.
+Prints a line for each fault as it happens; in the end what came of each, what was delivered, lost (0) and doubled (0),
+latency from the event's time to the client, and memory.
 """
 
 from __future__ import annotations
@@ -11,93 +12,84 @@ import random
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Awaitable, Callable
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from db.database import open_database
 from pubsub.bus import Bus
+from tests.faults.inject import CALM_S, Faults
 from tests.faults.model import Client, Writers, clients_of, settle, truth
 from tests.faults.rig import Rig, rig
+from tests.redis_servers import SERVERS, server_program
 
 CLIENTS = 4
-CALM_S = 2.0  # between two faults: what one has torn is mended before the next
-
-Fault = Callable[[], Awaitable[None]]
+SETTLE_S = 60.0
 
 
-class Faults:
-    """What can be done to a rig with clients and writers."""
+@dataclass
+class Share:
+    """What came between the beginning of a fault and that of the next: its row of the table."""
 
-    def __init__(self, running: Rig, writers: Writers, clients: list[Client], chance: random.Random) -> None:
-        self._rig = running
+    times: int = 0
+    written: int = 0
+    delivered: int = 0
+    lost: int = 0
+    doubled: int = 0
+    silence_s: float = 0.0
+
+    def add(self, other: Share, sign: int = 1) -> None:
+        """Both together, or what of this came after the other."""
+        for name in ("times", "written", "delivered", "lost", "doubled"):
+            setattr(self, name, getattr(self, name) + sign * getattr(other, name))
+        self.silence_s = max(self.silence_s, other.silence_s)
+
+
+class Tally:
+    """Gives each fault what came since the last one was counted."""
+
+    def __init__(self, writers: Writers, clients: Sequence[Client]) -> None:
         self._writers = writers
         self._clients = clients
-        self._chance = chance
-        self.is_noisy = False
-        self.holds: list[float] = []
+        self._before = self._now()
+        self.shares: dict[str, Share] = {}
 
-    async def publish(self, transaction: Any) -> None:
-        """Publish; while it is noisy, messages are lost, doubled and late."""
-        for _ in range(self._chance.choice((0, 1, 1, 2)) if self.is_noisy else 1):
-            if self.is_noisy:
-                await asyncio.sleep(self._chance.uniform(0, 0.02))
-            await self._writers.bus.publish(transaction.emitted, transaction.log_heads)
+    def _now(self) -> Share:
+        clients = self._clients
+        return Share(
+            written=self._writers.written,
+            delivered=sum(client.delivered for client in clients),
+            lost=sum(client.lost for client in clients),
+            doubled=sum(client.doubled for client in clients),
+        )
 
-    def hold_s(self) -> float:
-        return self.holds.pop() if self.holds else 0.0
+    def count(self, name: str, times: int = 1) -> None:
+        """Count a fault."""
+        now = self._now()
+        share = replace(now, times=times)
+        share.add(self._before, -1)
+        self._before = now
+        for client in self._clients:
+            share.silence_s = max(share.silence_s, client.longest_silence_s)
+            client.longest_silence_s = 0.0
+        self.shares.setdefault(name, Share()).add(share)
 
-    async def process_killed(self) -> None:
-        api = self._chance.choice(self._rig.apis)
-        api.kill()
-        await asyncio.sleep(1)
-        api.start()
-        await asyncio.to_thread(api.wait)
+    @property
+    def total(self) -> Share:
+        """All of it."""
+        total = Share()
+        for share in self.shares.values():
+            total.add(share)
+        return total
 
-    async def valkey_restarted(self) -> None:
-        await self._rig.restart_valkey(self._chance.uniform(0.1, 3))
-
-    async def valkey_clients_cut(self) -> None:
-        for _ in range(5):
-            await self._rig.cut_valkey()
-            await asyncio.sleep(0.2)
-
-    async def postgres_restarted(self) -> None:
-        await self._rig.restart_postgres(self._chance.uniform(0, 2))
-
-    async def messages_garbled(self) -> None:
-        self.is_noisy = True
-        await asyncio.sleep(5)
-        self.is_noisy = False
-
-    async def sockets_cut(self) -> None:
-        for _ in range(20):
-            self._chance.choice(self._clients).cut()
-            await asyncio.sleep(0.1)
-
-    async def reader_stopped(self) -> None:
-        client = self._chance.choice(self._clients)
-        client.pause_s = 30.0
-        while client.pause_s:  # noqa: ASYNC110 - the client has no event for it
-            await asyncio.sleep(0.5)
-
-    async def transaction_held(self) -> None:
-        self.holds.append(5.0)
-        await asyncio.sleep(6)
-
-    def all(self) -> list[Fault]:
-        """Every fault."""
-        return [
-            self.process_killed,
-            self.valkey_restarted,
-            self.valkey_clients_cut,
-            self.postgres_restarted,
-            self.messages_garbled,
-            self.sockets_cut,
-            self.reader_stopped,
-            self.transaction_held,
-        ]
+    def table(self) -> str:
+        """A row for each fault, and one for all."""
+        lines = ["| fault | times | written | delivered | lost | doubled | longest silence |", "|---|" + "---:|" * 6]
+        for name, row in [*sorted(self.shares.items()), ("all", self.total)]:
+            counts = f"{row.times} | {row.written:,} | {row.delivered:,} | {row.lost:,} | {row.doubled:,}"
+            lines.append(f"| {name.replace('_', ' ')} | {counts} | {row.silence_s:.1f} s |")
+        return "\n".join(lines)
 
 
 def say(text: str) -> None:
@@ -106,62 +98,71 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def percentile_ms(values: Sequence[float], share: float) -> float:
+    """Of sorted seconds."""
+    return values[int(share * (len(values) - 1))] * 1000 if values else 0.0
+
+
+async def inject_all(faults: Faults, tally: Tally, chance: random.Random, for_s: float) -> None:
+    """Every fault in a random order, and again, until the time is over."""
+    started = time.monotonic()
+    while True:
+        for name in chance.sample(Faults.NAMES, len(Faults.NAMES)):
+            evidence = await faults.inject(name)
+            await asyncio.sleep(CALM_S)
+            tally.count(name)
+            say(f"{time.monotonic() - started:6.0f} s  {name.replace('_', ' ')}: {evidence}")
+            if time.monotonic() - started > for_s:
+                return
+
+
 async def soak(running: Rig, minutes: float, rate: float, seed: int) -> bool:
     """Run it. Returns whether nothing was lost or doubled."""
     chance = random.Random(seed)
-    done: Counter[str] = Counter()
     database = await open_database(running.database_url)
     async with Bus(running.redis_url, epoch=database.epoch, prefix="faults", listen=False) as bus:
         writers = Writers(database, bus, size=10, rate=rate)
         await writers.start()
         async with clients_of(running.urls, running.token, CLIENTS, seed) as clients:
-            faults = Faults(running, writers, clients, chance)
-            writers.publish, writers.hold_s = faults.publish, faults.hold_s
-            before = [api.memory_mib for api in running.apis]
+            faults, tally = Faults(running, writers, clients, chance), Tally(writers, clients)
+            survivor = running.apis[0]  # the faults leave it alive: what it leaks is seen
+            memory = [survivor.memory_mib]
             first, _ = await truth(database)
-            started = time.monotonic()
+            started, spent = time.monotonic(), time.process_time()
             async with writers.working():
-                while time.monotonic() - started < minutes * 60:
-                    for fault in chance.sample(faults.all(), len(faults.all())):
-                        await asyncio.sleep(CALM_S)
-                        name = getattr(fault, "__name__", "")
-                        await fault()
-                        done[name] += 1
-                        say(f"{time.monotonic() - started:6.0f} s  {name}: {min(c.last for c in clients)} seen by all")
-                        if time.monotonic() - started > minutes * 60:
-                            break
+                await inject_all(faults, tally, chance, minutes * 60)
+            took_s, spent_s = time.monotonic() - started, time.process_time() - spent
             last, _ = await truth(database)
+            failure = ""
             try:
-                await settle(clients, database, 60)
-                failure = ""
+                await settle(clients, database, SETTLE_S)
             except AssertionError as error:
                 failure = f"the model is violated: {error}"
-            report(clients, done, last - first, time.monotonic() - started)
-            say(
-                "memory    "
-                + ", ".join(
-                    f"{old:.0f} → {api.memory_mib:.0f} MiB" for old, api in zip(before, running.apis, strict=True)
-                )
-            )
+            tally.count("after the last", 0)
+            memory.append(survivor.memory_mib)
     await database.close()
+    report(clients, tally, last - first, took_s)
+    say(f"memory    {memory[0]:.0f} MiB at the start, {memory[1]:.0f} at the end, of the process that is never killed")
+    say(f"client    {spent_s / took_s:.0%} of a core for writers and clients, which are one process")
     if failure:
         say(failure)
     return not failure
 
 
-def report(clients: list[Client], done: Counter[str], events: int, took_s: float) -> None:
+def report(clients: Sequence[Client], tally: Tally, events: int, took_s: float) -> None:
     """The figures."""
-    latencies = sorted(value for client in clients for value in client.latencies)
-    say("faults    " + ", ".join(f"{name} {count}" for name, count in sorted(done.items())))
-    say(f"events    {events} in {took_s:.0f} s ({events / took_s:.0f} a second), {len(clients)} clients")
-    say(f"delivered {sum(client.delivered for client in clients)}")
+    say(tally.table())
+    latencies: array[float] = array("f")
+    for client in clients:
+        latencies.extend(client.latencies)
+    ordered = sorted(latencies)
+    say(f"events    {events:,} in {took_s:.0f} s: {events / took_s:,.0f} a second, {len(clients)} clients")
+    say(f"delivered {sum(client.delivered for client in clients):,}")
     say(f"lost      {sum(client.lost for client in clients)}")
     say(f"doubled   {sum(client.doubled for client in clients)}")
     say(f"expired   {sum(client.expired for client in clients)}")
     say(f"connected {sum(client.connections for client in clients)} times")
-    for name, share in (("p50", 0.5), ("p99", 0.99)):
-        say(f"{name}       {latencies[int(share * (len(latencies) - 1))] * 1000:.1f} ms")
-    say(f"silence   {max(client.longest_silence_s for client in clients):.1f} s at most between two events")
+    say(f"latency   p50 {percentile_ms(ordered, 0.5):.1f} ms, p99 {percentile_ms(ordered, 0.99):.1f} ms")
 
 
 async def main() -> int:
@@ -170,11 +171,13 @@ async def main() -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=2_000.0, help="events a second")
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--server", choices=SERVERS, default=SERVERS[0])
     chosen = parser.parse_args()
-    say(f"seed {chosen.seed}")
+    program = server_program(chosen.server)
+    say(f"seed {chosen.seed}, {program.name}")
     with tempfile.TemporaryDirectory(prefix="fleetgraph-soak-") as folder:
         Path(folder).chmod(0o755)
-        async with rig(Path(folder)) as running:
+        async with rig(Path(folder), program=program) as running:
             return 0 if await soak(running, chosen.minutes, chosen.rate, chosen.seed) else 1
 
 

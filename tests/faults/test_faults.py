@@ -5,17 +5,20 @@ import random
 from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
 
 from db.database import Database
 from db.pages import EventPosition
 from db.queries import events
 from db.statements import raw_statement
+from pubsub.watching import RING
 from resolvers.pages import encode_event_cursor
 from tests.client import Server
+from tests.faults.inject import Garbler, outage
 from tests.faults.model import Client, Writers, clients_of, settle, truth
 from tests.faults.rig import Rig
+from tests.realtime.conftest import until
+from tests.redis_servers import SERVERS, server_program
 
 
 async def test_sockets_cut_at_random(running: Rig, writers: Writers) -> None:
@@ -30,67 +33,83 @@ async def test_sockets_cut_at_random(running: Rig, writers: Writers) -> None:
 
 
 async def test_a_process_is_killed_and_comes_back(running: Rig, writers: Writers) -> None:
-    async with clients_of(running.urls, running.token, 4) as clients:
+    first, second = running.apis
+    async with (
+        clients_of(lambda: [first.socket_url], running.token, 2) as near,
+        clients_of(lambda: [second.socket_url], running.token, 1, seed=2) as far,
+    ):
         async with writers.working():
             await asyncio.sleep(0.3)
-            running.apis[0].kill()
+            first.kill()
             await asyncio.sleep(0.5)
-            running.apis[0].start()
-            await asyncio.to_thread(running.apis[0].wait)
+            first.start()
+            await asyncio.to_thread(first.wait)
             await asyncio.sleep(0.2)
-        await settle(clients, writers.database)
+        await settle([*near, *far], writers.database)
+        assert min(client.connections for client in near) >= 2
+        assert far[0].connections == 1
 
 
-async def test_a_process_dies_between_commit_and_publish(running: Rig, writers: Writers) -> None:
+async def test_processes_die_between_commit_and_publish(running: Rig, writers: Writers) -> None:
     """Nobody tells of the last event: it is found by looking."""
     first, second = running.apis
-    query = "mutation Report($input: ReportTaskInput!) { reportTask(input: $input) { __typename } }"
-    async with clients_of(lambda: [second.socket_url], running.token, 2) as clients:
-        before, revisions = await truth(writers.database)
-        (first.data_dir / "die").touch()
-        headers = {"Authorization": f"Bearer {running.token}"}
-        payload = {"query": query, "variables": {"input": {"taskId": next(iter(revisions)), "result": "done"}}}
-        with pytest.raises(httpx.TransportError):
-            async with httpx.AsyncClient() as http:
-                await http.post(first.socket_url.replace("ws:", "http:"), json=payload, headers=headers)
-        assert first.child is not None
-        assert await asyncio.to_thread(first.child.wait, 5) == -9
-        (first.data_dir / "die").unlink()
-        first.start()
-        assert (await truth(writers.database))[0] == before + 1
-        await settle(clients, writers.database, 3)
-        await asyncio.to_thread(first.wait)
+    for dying, living in ((first, second), (second, first)):
+        url = living.socket_url
+        async with clients_of(lambda url=url: [url], running.token, 2) as clients:  # type: ignore[misc]
+            before, revisions = await truth(writers.database)
+            await dying.die_unpublished(next(iter(revisions)), f"told by nobody, {dying.port}")
+            assert (await truth(writers.database))[0] == before + 1
+            dying.start()
+            await settle(clients, writers.database)
+            assert [client.delivered for client in clients] == [1, 1]
+            await asyncio.to_thread(dying.wait)
 
 
-async def test_valkey_is_cut_killed_and_restarted(running: Rig, writers: Writers) -> None:
-    async with clients_of(running.urls, running.token) as clients:
+async def test_two_processes_tell_each_other(running: Rig, writers: Writers) -> None:
+    """Changes come in through both, and clients of each see all of them, in one order."""
+    first, second = running.apis
+    async with (
+        clients_of(lambda: [first.socket_url], running.token, 2) as near,
+        clients_of(lambda: [second.socket_url], running.token, 2, seed=2) as far,
+    ):
+        _, revisions = await truth(writers.database)
         async with writers.working():
+            for n, task in enumerate(list(revisions)[:40]):
+                await running.apis[n % 2].report(task, f"by process {n % 2}")
+        await settle([*near, *far], writers.database)
+        assert len({client.delivered for client in [*near, *far]}) == 1
+        assert [set(client.served) for client in (near[0], far[0])] == [{first.socket_url}, {second.socket_url}]
+
+
+@pytest.mark.parametrize("name", SERVERS)
+async def test_redis_is_cut_killed_and_restarted(running: Rig, writers: Writers, name: str) -> None:
+    async with running.served_by(server_program(name)), clients_of(running.urls, running.token) as clients:
+        async with writers.working():
+            cut = 0
             for _ in range(3):
-                await running.cut_valkey()
+                cut += await running.cut_valkey()
                 await asyncio.sleep(0.2)
+            assert cut >= 3  # the readers of two processes, and who published
+            before = await running.redis_run()
             await running.restart_valkey(1.0)
+            assert await running.redis_run() != before
             await asyncio.sleep(0.3)
         await settle(clients, writers.database)
 
 
-async def test_valkey_stays_away(running: Rig, writers: Writers) -> None:
-    """Streams go on from looking, every second or two; /ready says so."""
-    running.kill_valkey()
-    try:
-        async with clients_of(running.urls, running.token) as clients:
-            async with writers.working():
-                await asyncio.sleep(1.0)
-            await settle(clients, writers.database, 5)
-            async with httpx.AsyncClient() as http:
-                answer = await http.get(running.apis[0].socket_url.replace("ws:", "http:").replace("graphql", "ready"))
-            assert (answer.status_code, answer.json()["redis"]) == (200, "down")
-            assert max(client.longest_silence_s for client in clients) < 3
-    finally:
-        running.valkey.start()
-        running.valkey.wait()
+async def test_redis_stays_away(running: Rig, writers: Writers) -> None:
+    """Streams go on from looking, every second or two, and lose nothing; /ready says so, and when it is over."""
+    async with clients_of(running.urls, running.token) as clients:
+        found = await outage(running, writers, clients, away_s=3.5)
+        assert [answer["redis"] for answer in found.ready] == ["down", "down"]
+        assert [answer["status"] for answer in found.ready] == ["degraded", "degraded"]
+        assert min(found.seen_meanwhile) > 0  # not only when it was over
+        await settle(clients, writers.database)
+    await running.ready()
 
 
 async def test_postgres_is_restarted(running: Rig, writers: Writers) -> None:
+    before = await started_at(writers.database)
     async with clients_of(running.urls, running.token) as clients:
         async with writers.working():
             await asyncio.sleep(0.3)
@@ -98,42 +117,54 @@ async def test_postgres_is_restarted(running: Rig, writers: Writers) -> None:
             await asyncio.sleep(0.3)
         await settle(clients, writers.database)
         assert max(client.connections for client in clients) == 1  # nobody was even cut
+    assert await started_at(writers.database) != before
+    assert writers.failed > 0
 
 
 async def test_messages_are_dropped_doubled_and_reordered(running: Rig, writers: Writers) -> None:
-    chance = random.Random(5)
-    waiting: list[Any] = []
-
-    async def publish(transaction: Any) -> None:
-        if chance.random() < 0.2:
-            return
-        waiting.extend([transaction] * chance.choice((1, 1, 2)))
-        while len(waiting) > 8:
-            told = waiting.pop(chance.randrange(len(waiting)))
-            await writers.bus.publish(told.emitted, told.log_heads)
-
-    writers.publish = publish
+    garbler = Garbler(writers.bus, random.Random(5))
+    writers.publish = garbler.publish
     async with clients_of(running.urls, running.token) as clients:
         async with writers.working():
-            await asyncio.sleep(1.5)
+            await until(lambda: min(garbler.dropped, garbler.doubled, garbler.swapped) > 50, 20)
         await settle(clients, writers.database)
 
 
 async def test_a_client_stops_reading_and_comes_back(running: Rig, writers: Writers) -> None:
-    async with clients_of(running.urls, running.token) as clients:
+    first = running.apis[0]
+    async with clients_of(lambda: [first.socket_url], running.token) as clients:
+        slow, other = clients[:2]
+        slow.receive_buffer = 4096
+        slow.cut()
+        await until(lambda: slow.socket is not None and slow.connections == 2)
+        assert slow.socket is not None
+        port = slow.socket.transport.get_extra_info("sockname")[1]
         async with writers.working():
-            clients[0].pause_s = 1.5
-            await asyncio.sleep(2)
+            slow.pause()
+            await until(
+                lambda: other.last - slow.last > 2 * RING, 20
+            )  # what it has not taken is not in memory any more
+            assert first.unsent_bytes(port) > 0
+            slow.resume()
+            await asyncio.sleep(0.2)
         await settle(clients, writers.database)
 
 
 async def test_a_transaction_stays_open_behind_its_events(running: Rig, writers: Writers) -> None:
+    """Later ones wait for it: nothing can be seen that an earlier number may still come before."""
     holds = iter([0.0] * 20 + [1.0])
     writers.hold_s = lambda: next(holds, 0.0)
     async with clients_of(running.urls, running.token) as clients:
         async with writers.working():
             await asyncio.sleep(1.5)
         await settle(clients, writers.database)
+        assert writers.held == 1
+        assert min(client.longest_silence_s for client in clients) > 0.9
+
+
+async def started_at(database: Database) -> object:
+    async with database.write() as transaction:
+        return await transaction.connection.fetchval("SELECT pg_postmaster_start_time()")
 
 
 # The classic mistake: events numbered by a sequence, which gives numbers in another order than transactions commit.
