@@ -81,6 +81,8 @@ class Judge:
         self.seen["with errors"] += bool(judged.errors)
         self.seen["without data"] += judged.data is None
         self.seen["by a plan alone"] += not fell_back
+        self.seen["without faults"] += seed is None
+        self.seen["without faults, by a plan alone"] += seed is None and not fell_back
 
 
 def code(error: GraphQLError) -> str:

@@ -1,6 +1,8 @@
-"""One filled database for the folder: nothing in it changes."""
+"""One filled database for the folder: nothing in it changes. And what a long run says at its end."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,8 @@ KINDS = {
     "user": "users",
     "host": "hosts",
     "project": "projects",
+    "run": "runs",
+    "story": "stories",
 }
 
 
@@ -49,3 +53,27 @@ async def judge(make_database: MakeDatabase, migrated: str) -> AsyncIterator[Jud
 async def pool(judge: Judge) -> Pool:
     """What documents ask for."""
     return Pool(judge.ids, ["agent0", "agent1", "agent3"])
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print what the comparison has seen, over all parts, and the faults that it has found in the compiler."""
+    reports = [one for kind in ("passed", "failed") for one in terminalreporter.getreports(kind) if one.when == "call"]
+    seen: Counter[str] = Counter()
+    fallbacks: Counter[str] = Counter()
+    for report in reports:
+        told = dict(report.user_properties)
+        seen.update(told.get("compared", {}))
+        fallbacks.update(told.get("fallbacks", {}))
+    if not seen["documents"]:
+        return
+    mismatches = seen.pop("mismatches")
+    terminalreporter.section("plans compared with graphql-core")
+    for name, count in seen.items():
+        terminalreporter.line(f"{count:>9,}  {count / seen['documents']:>6.1%}  {name}")
+    terminalreporter.line(f"{mismatches:>9,}          mismatches")
+    covered = seen["without faults, by a plan alone"] / seen["without faults"]
+    terminalreporter.line(f"of the documents without faults, plans answered {covered:.1%}")
+    terminalreporter.line(f"why graphql-core ran: {dict(fallbacks.most_common())}")
+    caught = [(report.outcome == "passed", report.nodeid) for report in reports if "test_mutants" in report.nodeid]
+    for is_caught, name in sorted(caught):
+        terminalreporter.line(f"{'caught' if is_caught else 'MISSED'}: {name.partition('[')[2].removesuffix(']')}")

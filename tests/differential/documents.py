@@ -37,9 +37,25 @@ SCALARS = {
     "USD": st.floats(0, 100, allow_nan=False).map(nodes.Float),
     "EventCursor": st.just("x").map(nodes.String),
 }
-ROOTS = ("tasks", "conversations", "agents", "task", "conversation", "nodes", "node", "summary", "agent", "viewer")
+ROOTS = (
+    "tasks",
+    "conversations",
+    "agents",
+    "task",
+    "conversation",
+    "nodes",
+    "node",
+    "summary",
+    "agent",
+    "viewer",
+    "runs",
+    "run",
+)
 BASES = st.one_of(
-    *[queries(SCHEMA, fields=[name], custom_scalars=SCALARS, allow_x00=False) for name in (*ROOTS, *ROOTS[:3])],
+    *[
+        queries(SCHEMA, fields=[name], custom_scalars=SCALARS, allow_x00=False)
+        for name in (*ROOTS, *ROOTS[:3], "runs", "run")
+    ],
     queries(SCHEMA, custom_scalars=SCALARS, allow_x00=False),
 )
 
@@ -57,6 +73,10 @@ DEEPER = {
     "Conversation": (
         "{ messages(last: 2) { nodes { role text task { title } } } }",
         "{ tasks(first: 3) { nodes { createdAt updatedAt status } } usage { callCount } }",
+    ),
+    "Run": (
+        "{ stories { id key run { id } dependsOn { key status } blockedBy { key } } project { name } }",
+        "{ iterations(first: 2) { nodes { id story { title } } } usage { costUsd } host { name } iterationCount }",
     ),
     "Agent": ("{ currentTasks(first: 3) { nodes { id logs(first: 1) { nodes { text } } } totalCount } }",),
 }
