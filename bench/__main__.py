@@ -1,44 +1,74 @@
-"""``python -m bench``: the suite's command line."""
+"""Measures the service beside its peers, on stores of the suite's own (docs/benchmarks.md).
+
+`python -m bench` compares queries and looks at growth; whole and not quick, it writes bench/RESULTS.md.
+"""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable
 
-from bench.compare import CONNECTIONS, Cell, Key, cases, compare
+from bench import tables
+from bench.compare import CONNECTIONS, cases, compare
+from bench.growth import measure_growth
+from bench.kinds import NAMES, PEERS, kinds
 from bench.load import NoWrk, find_wrk
-from bench.node import NotInstalled
+from bench.memory import REQUESTS, documents, measure_memory
+from bench.node import NotInstalled, node, package_versions
 from bench.questions import QUESTIONS
-from bench.servers import NAMES, kinds, running
-from bench.stores import bench_folder, bench_stores, say
+from bench.report import conditions, write_section
+from bench.servers import running
+from bench.stores import Stores, bench_stores, say
 from local import LocalStoreError
 
+PARTS = ("all", "queries", "growth", "memory")
 
-def _words(allowed: tuple[str, ...]) -> object:
+
+def _some(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     def read(text: str) -> tuple[str, ...]:
         chosen = tuple(word for word in text.lower().split(",") if word)
-        unknown = [word for word in chosen if word not in allowed]
-        if unknown or not chosen:
+        if not chosen or set(chosen) - set(allowed):
             raise argparse.ArgumentTypeError(f"{text!r}: give some of {','.join(allowed)}")
         return chosen
 
     return read
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("part", nargs="?", choices=PARTS, default="all", help="all: queries and growth")
+    parser.add_argument("--quick", action="store_true", help="in 2 minutes instead of 10")
+    parser.add_argument("--only", type=_some(tuple(QUESTIONS)), metavar="q1,q2", help="queries: these questions")
+    parser.add_argument("--servers", type=_some(NAMES), metavar="ours,limit", help=f"queries: of {','.join(NAMES)}")
+    parser.add_argument("--connections", type=int, action="append", help="queries: 32 and 1 without it")
+    parser.add_argument("--rounds", type=int, help="rounds of each measurement")
+    parser.add_argument("--seconds", type=int, help="seconds of each round")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help=f"memory: how many, {REQUESTS:,} without it")
+    parser.add_argument("--minutes", type=float, default=30, help="memory: it ends then, whatever it has reached")
+    chosen = parser.parse_args()
+    rounds, seconds = (3, 1) if chosen.quick else (5, 3)
+    part = chosen.quick or chosen.only or chosen.servers or chosen.connections or chosen.rounds or chosen.seconds
+    chosen.writes = not part
+    chosen.rounds, chosen.seconds = chosen.rounds or rounds, chosen.seconds or seconds
+    if (chosen.only or chosen.servers or chosen.connections) and chosen.part == "all":
+        chosen.part = "queries"
+    return chosen
+
+
 def main() -> int:
     """Read the arguments and run."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="2 minutes instead of 10")
-    parser.add_argument("--only", type=_words(tuple(QUESTIONS)), default=tuple(QUESTIONS), metavar="q1,q2,q3")  # type: ignore[arg-type]
-    parser.add_argument("--servers", type=_words(NAMES), default=NAMES, metavar=",".join(NAMES))  # type: ignore[arg-type]
-    parser.add_argument("--connections", type=int, action="append", help="32 and 1 without it; may be repeated")
-    parser.add_argument("--rounds", type=int)
-    parser.add_argument("--seconds", type=int, help="of each measurement")
-    chosen = parser.parse_args()
+    chosen = _arguments()
     try:
         find_wrk()
-        _compare(chosen)
+        with bench_stores() as stores:
+            if chosen.part in ("all", "queries"):
+                _queries(stores, chosen)
+            if chosen.part in ("all", "growth"):
+                _growth(stores, chosen)
+            if chosen.part == "memory":
+                _memory(stores, chosen)
     except (NoWrk, NotInstalled, LocalStoreError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -47,35 +77,40 @@ def main() -> int:
     return 0
 
 
-def _compare(chosen: argparse.Namespace) -> None:
-    with bench_stores(bench_folder()) as stores:
-        database = asyncio.run(stores.data_set())
-        every = asyncio.run(cases(stores.url(database)))
-        asked = {name: every[name] for name in chosen.only}
-        with running(kinds(stores, database, chosen.servers), stores.folder, every["q1"][0]) as servers:
-            rounds, seconds = (3, 1) if chosen.quick else (5, 3)
-            cells = compare(
-                stores,
-                servers,
-                asked,
-                rounds=chosen.rounds or rounds,
-                seconds=chosen.seconds or seconds,
-                connections=chosen.connections or CONNECTIONS,
-            )
-            show(cells)
-            for server in servers:
-                say(f"{server.kind.name}: {server.memory_mib:.0f} MiB")
+def _queries(stores: Stores, chosen: argparse.Namespace) -> None:
+    database = asyncio.run(stores.data_set())
+    every = asyncio.run(cases(stores.url(database)))
+    asked = {name: every[name] for name in chosen.only or QUESTIONS}
+    with running(kinds(stores, database, chosen.servers or NAMES), stores.folder) as servers:
+        memory = {server.kind.name: server.memory_mib for server in servers}
+        connections = chosen.connections or CONNECTIONS
+        cells = compare(stores, servers, asked, rounds=chosen.rounds, seconds=chosen.seconds, connections=connections)
+        print(tables.text(cells))
+        if len(cells) == len(QUESTIONS) * len(NAMES) * len(CONNECTIONS):
+            found = f"{tables.targets(cells)}\n\n{tables.comparison(cells, servers, memory)}"
+            _tell("queries", found, writes=chosen.writes)
 
 
-def show(cells: dict[Key, Cell]) -> None:
-    """The table, as text."""
-    print(f"{'':32}{'a second':>10}{'ours x':>8}{'p50 ms':>8}{'p99 ms':>8}{'CPU ms':>8}{'+ SQL':>7}")
-    for (question, count, name), cell in sorted(cells.items()):
-        ours = cells.get((question, count, "ours"))
-        ratio = f"{ours.rate / cell.rate:8.2f}" if ours else " " * 8
-        server_ms, database_ms = cell.cpu_ms
-        line = f"{question} {count:>2} {name:<26}{cell.rate:10.0f}{ratio}{cell.p50_ms:8.2f}{cell.p99_ms:8.2f}"
-        print(f"{line}{server_ms:8.3f}{database_ms:7.3f}")
+def _growth(stores: Stores, chosen: argparse.Namespace) -> None:
+    cells = measure_growth(stores, rounds=chosen.rounds, seconds=1)
+    _tell("growth", tables.growth(cells), writes=chosen.writes)
+
+
+def _memory(stores: Stores, chosen: argparse.Namespace) -> None:
+    database = asyncio.run(stores.data_set())
+    tasks = [case.task for case in asyncio.run(cases(stores.url(database)))["q1"] if case.task is not None]
+    with running(kinds(stores, database, ["ours"]), stores.folder) as (server,):
+        found = measure_memory(stores, server, documents(tasks), requests=chosen.requests, minutes=chosen.minutes)
+    _tell("memory", tables.memory(found), writes=chosen.requests >= REQUESTS)
+
+
+def _tell(section: str, found: str, *, writes: bool) -> None:
+    """Print what was found; a whole run keeps it in RESULTS.md."""
+    print(f"\n{found}\n")
+    if writes:
+        peers = package_versions(PEERS, "postgraphile", "mercurius", "fastify", "pg")
+        write_section(section, f"{conditions(**{'Node.js': node().version}, **peers)}\n\n{found}")
+        say(f"Written to bench/RESULTS.md: {section}.")
 
 
 if __name__ == "__main__":

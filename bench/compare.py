@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 import asyncpg
 
@@ -17,6 +17,7 @@ from db.database import connect_arguments
 CONNECTIONS = (32, 1)
 STATUSES = ("COMPLETED", "FAILED", "CANCELLED", "RUNNING")
 TASKS = 1_000  # asked for by Q1 in turn
+CHECKED = 50  # cases of each question whose answers are compared
 
 
 async def cases(url: str) -> dict[str, list[Case]]:
@@ -35,40 +36,66 @@ class Cell:
     """The rounds of one server, question and number of connections."""
 
     loads: list[Load] = field(default_factory=list)
-    server_ms: list[float] = field(default_factory=list)  # CPU of each answer
+    server_ms: list[float] = field(default_factory=list)  # CPU of an answer
     database_ms: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         """Answers a second, the median of the rounds."""
-        return statistics.median(load.rate for load in self.loads)
+        return median(load.rate for load in self.loads)
 
     @property
     def p50_ms(self) -> float:
-        """The median of the rounds' medians."""
-        return statistics.median(load.p50_ms for load in self.loads)
+        """The median of the rounds' p50."""
+        return median(load.p50_ms for load in self.loads)
 
     @property
     def p99_ms(self) -> float:
         """The median of the rounds' p99."""
-        return statistics.median(load.p99_ms for load in self.loads)
+        return median(load.p99_ms for load in self.loads)
 
     @property
     def cpu_ms(self) -> tuple[float, float]:
-        """CPU of an answer in milliseconds, of the server and of the database: the least of the rounds."""
-        return min(self.server_ms), min(self.database_ms)
+        """CPU of an answer, of the server and of the database: the medians of the rounds."""
+        return median(self.server_ms), median(self.database_ms)
+
+    def times(self, other: Cell) -> float:
+        """How many times as many answers as the other: the median of the rounds, each with the one beside it."""
+        return median(mine.rate / its.rate for mine, its in zip(self.loads, other.loads, strict=True))
+
+    def slower(self, other: Cell) -> float:
+        """How many times the p50 of the other: the median of the rounds, each with the one beside it."""
+        return median(mine.p50_ms / its.p50_ms for mine, its in zip(self.loads, other.loads, strict=True))
 
 
-Key = tuple[str, int, str]  # question, connections, server
+Cells = dict[tuple[str, int, str], Cell]  # by question, connections, server
 
 
 def check_answers(servers: Sequence[Server], asked: dict[str, list[Case]]) -> None:
     """Raise AssertionError when two servers answer a question differently."""
     for question, some in asked.items():
-        for case in some[:50]:
-            first, *others = [(server.kind.name, plain(server.ask(question, case))) for server in servers]
-            for name, found in others:
-                assert found == first[1], f"{question} {case}: {name} answers {found[:1]}, {first[0]} {first[1][:1]}"
+        for case in some[:CHECKED]:
+            (name, expected), *others = [(server.kind.name, plain(server.ask(question, case))) for server in servers]
+            assert expected[0] is not None, f"{name} finds nothing for {question} {case}"
+            for other, found in others:
+                assert found == expected, f"{question} {case}: {other} answers {found[:1]}, {name} {expected[:1]}"
+
+
+def prepare(stores: Stores, server: Server, question: str, some: Sequence[Case], name: str = "") -> Requests:
+    """A server's requests of a question, for wrk."""
+    bodies = [server.kind.body(question, case) for case in some]
+    name = name or f"{question}-{server.kind.name}"
+    return Requests.write(stores.folder / "requests", name, server.url, bodies, server.kind.headers)
+
+
+def measure(stores: Stores, server: Server, requests: Requests, cell: Cell, connections: int, seconds: int) -> None:
+    """Add a round to a cell."""
+    before = server.cpu_s, cpu_s(stores.postmaster, with_children=True)
+    load = press(requests, connections, seconds)
+    after = server.cpu_s, cpu_s(stores.postmaster, with_children=True)
+    cell.loads.append(load)
+    cell.server_ms.append((after[0] - before[0]) / load.requests * 1000)
+    cell.database_ms.append((after[1] - before[1]) / load.requests * 1000)
 
 
 def compare(
@@ -79,39 +106,20 @@ def compare(
     rounds: int,
     seconds: int,
     connections: Sequence[int] = CONNECTIONS,
-) -> dict[Key, Cell]:
+) -> Cells:
     """Measure in rounds: each server once per round, so that what the machine does besides meets all of them."""
     check_answers(servers, asked)
-    requests = {
-        (question, server.kind.name): Requests.write(
-            stores.folder / "requests",
-            f"{question}-{server.kind.name}",
-            server.url,
-            [server.kind.body(question, case) for case in some],
-            dict(server.kind.headers),
-        )
-        for question, some in asked.items()
-        for server in servers
-    }
-    cells: dict[Key, Cell] = {}
-    for question in asked:
+    cells: Cells = {}
+    for question, some in asked.items():
         say(f"{QUESTIONS[question]} …")
+        prepared = {server.kind.name: prepare(stores, server, question, some) for server in servers}
         for server in servers:
-            press(requests[question, server.kind.name], max(connections), 1)  # warm
+            press(prepared[server.kind.name], max(connections), seconds)  # warm
         for number in range(rounds):
             for count in connections:
                 turn = number % len(servers)
                 for server in [*servers[turn:], *servers[:turn]]:
                     cell = cells.setdefault((question, count, server.kind.name), Cell())
-                    _round(stores, server, requests[question, server.kind.name], cell, count, seconds)
+                    measure(stores, server, prepared[server.kind.name], cell, count, seconds)
     check_answers(servers, asked)
     return cells
-
-
-def _round(stores: Stores, server: Server, requests: Requests, cell: Cell, connections: int, seconds: int) -> None:
-    before = server.cpu_s, cpu_s(stores.postmaster, with_children=True)
-    load = press(requests, connections, seconds)
-    after = server.cpu_s, cpu_s(stores.postmaster, with_children=True)
-    cell.loads.append(load)
-    cell.server_ms.append((after[0] - before[0]) / load.requests * 1000)
-    cell.database_ms.append((after[1] - before[1]) / load.requests * 1000)

@@ -75,14 +75,16 @@ class Application:
         await send({"type": "http.response.body", "body": answer})
 
 
-async def _serve(listener: socket.socket) -> None:
-    pool = await asyncpg.create_pool(
-        min_size=POOL_SIZE,
-        max_size=POOL_SIZE,
-        reset=_no_reset,
-        server_settings={"jit": "off", "timezone": "UTC"},
-        **connect_arguments(os.environ["DATABASE_URL"]),
+async def open_pool(url: str, size: int = POOL_SIZE) -> asyncpg.Pool[Any]:
+    """Connections as the service has them."""
+    settings = {"jit": "off", "timezone": "UTC"}
+    return await asyncpg.create_pool(
+        min_size=size, max_size=size, reset=_no_reset, server_settings=settings, **connect_arguments(url)
     )
+
+
+async def _serve(listener: socket.socket) -> None:
+    pool = await open_pool(os.environ["DATABASE_URL"])
     server = uvicorn.Server(uvicorn_config(Application(pool)))
     gc.collect()
     gc.freeze()

@@ -21,17 +21,21 @@ QUESTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The values of one request: a task for Q1, a status for the others; `after`: the place that a page is behind."""
+    """The values of one request: a task for Q1, a status for the others.
+
+    `after` is the cursor that a page of Q2 begins behind, by the name of the server that made it.
+    """
 
     task: UUID | None = None
     status: str | None = None
-    after: str | None = None
+    after: Mapping[str, str] | None = None
 
-    def variables(self, *, is_ours: bool = False) -> dict[str, Any]:
+    def variables(self, server: str, *, is_ours: bool) -> dict[str, Any]:
         """As variables of an operation; the service's own ids have a prefix."""
         if self.task is not None:
             return {"id": f"task_{self.task.hex}" if is_ours else str(self.task)}
-        return {"status": self.status} if self.after is None else {"status": self.status, "after": self.after}
+        after = {} if self.after is None else {"after": self.after[server]}
+        return {"status": self.status, **after}
 
 
 FIELDS = "revision status title source model createdAt startedAt endedAt"

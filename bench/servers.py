@@ -1,4 +1,4 @@
-"""The servers that are compared: one process each, 10 connections to the same database."""
+"""Servers that run: their processes, answers, CPU and memory, and whether their plans held."""
 
 from __future__ import annotations
 
@@ -9,99 +9,19 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-from bench import node, questions
+from bench.kinds import Kind
 from bench.questions import Case
-from bench.stores import ROOT, Stores
-from local.token import LocalToken
 
-PEERS = Path(__file__).with_name("peers")
 TICK = os.sysconf("SC_CLK_TCK")
 READY_S = 60
-NAMES = ("ours", "postgraphile", "mercurius", "limit", "ordinary")
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a server is."""
-
-    name: str
-    title: str
-    documents: Mapping[str, str]
-    command: Sequence[str | Path]
-    folder: Path = ROOT
-    environment: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-    report: Path | None = None  # where it tells at its end how its plans did
-
-    @property
-    def is_ours(self) -> bool:
-        """Whether it has the service's own schema."""
-        return self.documents is questions.OURS
-
-    def body(self, question: str, case: Case) -> dict[str, Any]:
-        """The request's JSON."""
-        return {"query": self.documents[question], "variables": case.variables(is_ours=self.is_ours)}
-
-
-def kinds(stores: Stores, database: str, names: Sequence[str]) -> list[Kind]:
-    """The servers of these names, over a database."""
-    made = {
-        "ours": lambda: _ours(stores, database, "ours"),
-        "ordinary": lambda: _ours(stores, database, "ordinary"),
-        "limit": lambda: _limit(stores, database),
-        "postgraphile": lambda: _peer(stores, database, "postgraphile", "PostGraphile", questions.POSTGRAPHILE),
-        "mercurius": lambda: _peer(stores, database, "mercurius", "Mercurius with JIT", questions.MERCURIUS),
-    }
-    return [made[name]() for name in names]
-
-
-def _ours(stores: Stores, database: str, name: str) -> Kind:
-    folder = stores.folder / name
-    environment = {
-        "DATABASE_URL": stores.url(database),
-        "REDIS_URL": stores.redis_url,
-        "REDIS_PREFIX": f"bench-{name}",
-        "FLEETGRAPH_DATA_DIR": str(folder),
-        "FLEETGRAPH_EXPLORER_CDN": "1",  # no build of the explorer beside a measurement
-        "BENCH_REPORT": str(folder / "report.json"),
-    }
-    return Kind(
-        name,
-        "Fleetgraph" if name == "ours" else "the same without plans",
-        questions.OURS,
-        [sys.executable, "-m", "bench.ours", name],
-        environment=environment,
-        headers={"authorization": f"Bearer {LocalToken(folder).ensure()}"},
-        report=folder / "report.json",
-    )
-
-
-def _limit(stores: Stores, database: str) -> Kind:
-    environment = {"DATABASE_URL": stores.url(database)}
-    return Kind(
-        "limit", "the SQL limit", questions.LIMIT, [sys.executable, "-m", "bench.limit"], environment=environment
-    )
-
-
-def _peer(stores: Stores, database: str, name: str, title: str, documents: Mapping[str, str]) -> Kind:
-    program = node.install(PEERS).program
-    environment = {
-        "NODE_ENV": "production",
-        "GRAPHILE_ENV": "production",
-        "PGHOST": str(stores.sockets),
-        "PGUSER": "fleetgraph",
-        "PGDATABASE": database,
-    }
-    return Kind(name, title, documents, [program, f"{name}.mjs"], PEERS, environment)
 
 
 class Server:
@@ -129,10 +49,14 @@ class Server:
             )
 
     def ask(self, question: str, case: Case) -> dict[str, Any]:
-        """One answer. Raises OSError while nobody listens."""
+        """The answer to a question. Raises OSError while nobody listens."""
+        return self.post(self.kind.body(question, case))
+
+    def post(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request. Raises OSError while nobody listens."""
         request = urllib.request.Request(  # noqa: S310 - http of our own making
             self.url,
-            json.dumps(self.kind.body(question, case)).encode(),
+            json.dumps(body).encode(),
             {"content-type": "application/json", **self.kind.headers},
         )
         try:
@@ -141,12 +65,12 @@ class Server:
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{self.kind.name} answers {error.code}: {error.read().decode()[:500]}") from error
 
-    def wait(self, case: Case) -> None:
-        """Return once it answers Q1. Raises RuntimeError when it ends or takes too long."""
+    def wait(self) -> None:
+        """Return once it answers. Raises RuntimeError when it ends or takes too long."""
         deadline = time.monotonic() + READY_S
         while True:
             try:
-                self.ask("q1", case)
+                self.ask("q1", Case(task=UUID(int=0)))
             except OSError:
                 if self.child.poll() is not None or time.monotonic() > deadline:
                     said = self.log.read_text(errors="replace")[-2000:]
@@ -166,7 +90,7 @@ class Server:
         return memory_mib(self.child.pid)
 
     def stop(self) -> None:
-        """End it. Raises RuntimeError when its plans fell back."""
+        """End it."""
         if self.child.poll() is None:
             self.child.terminate()
             try:
@@ -185,14 +109,14 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(chosen: Sequence[Kind], folder: Path, case: Case) -> Iterator[list[Server]]:
+def running(chosen: Sequence[Kind], folder: Path) -> Iterator[list[Server]]:
     """All of them at once; at the end of a block that went well it is checked that no plan fell back."""
     servers: list[Server] = []
     try:
         for kind in chosen:
             servers.append(Server(kind, folder / f"{kind.name}.log"))
         for server in servers:
-            server.wait(case)
+            server.wait()
         yield servers
     finally:
         for server in servers:
