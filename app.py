@@ -24,6 +24,7 @@ from db.models.events import EventRow, TopicRow
 from db.outage import is_outage
 from db.queries import events
 from db.readiness import Readiness
+from execution.application import Application
 from execution.documents import Documents
 from execution.http import GraphQLEndpoint
 from execution.operations import Operations
@@ -141,15 +142,18 @@ def create_app(
         sessions=sessions,
         allowed_origins=settings.cors_origins,
     )
-    app = Starlette(
-        routes=[
+    app = Application(
+        [
             Route("/graphql", graphql, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
             WebSocketRoute("/graphql", socket_endpoint),
             *_status_routes(database, bus, clock),
             TicketExchange(redeem, clock).route(),
             *explorer.routes(),
         ],
-        middleware=_middleware(settings),
+        _middleware(settings),
+        path="/graphql",
+        answer=endpoint.answer,
+        compress_from=COMPRESS_FROM,
     )
     app.state.database, app.state.bus, app.state.hub = database, bus, hub
     app.state.sessions, app.state.operations = sessions, operations

@@ -17,10 +17,15 @@ from execution.documents import Documents
 from execution.fields import Context
 from execution.operations import Operations, Prepared, RequestErrors, request_error
 from execution.presence import WhilePresent
-from execution.requests import JSON_TYPE, Parameters, Refused, media_type, read
+from execution.requests import JSON_TYPE, RESPONSE_TYPE, Asked, Parameters, Refused, media_type, read
 
 ALLOWED = "GET, POST"
 RETRY_AFTER_S = 1  # an operation ends within 10 s, most within 50 ms
+
+HEADERS = {  # an answer is true for a moment, and for one viewer
+    answer_type: ((b"content-type", f"{answer_type}; charset=utf-8".encode()), (b"cache-control", b"no-store"))
+    for answer_type in (JSON_TYPE, RESPONSE_TYPE)
+}
 
 
 class Viewer(Protocol):
@@ -39,6 +44,16 @@ def bearer_token(header: str | None) -> str | None:
     """The token of an Authorization header, None when it has none."""
     scheme, _, token = (header or "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+class Answer(Response):
+    """A response whose headers are complete."""
+
+    def __init__(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code = status
+        self.body = body
+        self.raw_headers = headers
+        self.background = None
 
 
 class GraphQLEndpoint:
@@ -61,9 +76,13 @@ class GraphQLEndpoint:
         self._running = 0
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one request."""
+        """Answer one request; with the page for a browser that asks for one."""
         if request.method in ("GET", "HEAD") and _wants_page(request):
             return await self._page(request)
+        return await self.answer(request)
+
+    async def answer(self, request: Asked) -> Response:
+        """Answer one request as a program's."""
         answer_type = JSON_TYPE
         try:
             answer_type = media_type(request.headers.get("accept"))
@@ -73,7 +92,7 @@ class GraphQLEndpoint:
         except RequestErrors as refused:
             return _json({"errors": refused.errors}, _status(refused, answer_type), answer_type)
 
-    async def _answer(self, request: Request) -> dict[str, Any]:
+    async def _answer(self, request: Asked) -> dict[str, Any]:
         if request.method not in ("GET", "POST"):
             raise _not_allowed("Send operations with POST; a browser may open this address.", ALLOWED)
         viewer = self._authenticate(bearer_token(request.headers.get("authorization")))
@@ -98,7 +117,7 @@ class GraphQLEndpoint:
         return await self._execute(request, prepared, parameters, self._make_context(viewer))
 
     async def _execute(
-        self, request: Request, prepared: Prepared, parameters: Parameters, context: Context
+        self, request: Asked, prepared: Prepared, parameters: Parameters, context: Context
     ) -> dict[str, Any]:
         if self._running >= self._operations.limits.running:
             raise Refused(
@@ -118,11 +137,11 @@ class GraphQLEndpoint:
         return answer
 
     async def _run(
-        self, request: Request, prepared: Prepared, variables: dict[str, Any] | None, context: Context
+        self, request: Asked, prepared: Prepared, variables: dict[str, Any] | None, context: Context
     ) -> dict[str, Any]:
         if prepared.operation_type == "mutation":  # what was told is carried out, whoever waits for the answer
             return await self._operations.execute(prepared, variables, context)
-        async with WhilePresent(request):
+        async with WhilePresent(request.receive):
             return await self._operations.execute(prepared, variables, context)
         return {"data": None}  # for a client that has gone: nobody reads it
 
@@ -143,7 +162,8 @@ def _status(refused: RequestErrors, answer_type: str) -> int:
 
 
 def _json(payload: Any, status: int, answer_type: str, headers: dict[str, str] | None = None) -> Response:
-    response = Response(orjson.dumps(payload), status, headers)
-    response.headers["content-type"] = f"{answer_type}; charset=utf-8"
-    response.headers["cache-control"] = "no-store"  # an answer is true for a moment, and for one viewer
-    return response
+    body = orjson.dumps(payload)
+    raw = [*HEADERS[answer_type], (b"content-length", b"%d" % len(body))]
+    if headers:
+        raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    return Answer(status, body, raw)

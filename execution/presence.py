@@ -6,7 +6,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 
-from starlette.requests import Request
+from starlette.types import Receive
 
 # Most operations end earlier; for those, looking would cost a task each.
 WATCH_AFTER_S = 0.05
@@ -18,9 +18,9 @@ class WhilePresent:
     The body must have been read: what the server receives after it is the end of the connection.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, receive: Receive) -> None:
         self.gone = False
-        self._request = request
+        self._receive = receive
         self._watcher: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -45,7 +45,7 @@ class WhilePresent:
         self._watcher = loop.create_task(self._wait())
 
     async def _wait(self) -> None:
-        while (await self._request.receive())["type"] != "http.disconnect":
+        while (await self._receive())["type"] != "http.disconnect":
             pass
         if self._worker is not None and not self._worker.done():
             self.gone = True

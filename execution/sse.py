@@ -19,7 +19,7 @@ from execution.documents import Documents
 from execution.fields import Context
 from execution.http import Authenticate, Viewer, bearer_token
 from execution.operations import Operations, RequestErrors, encode
-from execution.requests import Parameters, Refused, read
+from execution.requests import Asked, Parameters, Refused, read
 from execution.sessions import Sessions
 from execution.sharing import Frame
 
@@ -30,7 +30,7 @@ SEND_TIMEOUT_S = 10.0  # a peer that takes nothing for so long is not reading
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
-def wants_event_stream(request: Request) -> bool:
+def wants_event_stream(request: Asked) -> bool:
     """Whether a request is one for this endpoint: a POST whose client takes a stream first of all."""
     first = request.headers.get("accept", "").split(",")[0]
     return request.method == "POST" and first.split(";")[0].strip().lower() == MEDIA_TYPE
