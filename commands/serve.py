@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import gc
 import os
+import resource
 import socket
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from commands.sample import load_if_new
 from commands.server_log import note, server_log
 from commands.stores import hold_folder, open_stores
 from db import migrate
+from execution.connections import Bounds, bounded
 from explorer.build import default_dist, start
 from local import DataFolder, StoreUrls
 from local.ticket import Tickets
@@ -30,6 +32,7 @@ from local.token import NAME
 from settings import VERSION, Settings, now
 
 MAX_MESSAGE = 256 * 1024  # bytes of a WebSocket message: the largest operation, many times over
+OTHER_FILES = 200  # that a process may open beside connections of clients: stores, logs, the explorer's files
 DRAIN_S = 5  # how long requests in flight may take to end when the server stops
 
 
@@ -68,13 +71,14 @@ def _port(text: str) -> int:
     return int(text)
 
 
-def uvicorn_config(app: Any) -> uvicorn.Config:
+def uvicorn_config(app: Any, bounds: Bounds | None = None) -> uvicorn.Config:
     """How uvicorn runs the application: here and in the tests alike."""
+    http, ws = bounded(bounds or Bounds(connections=_most_connections()))
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
-        ws="websockets-sansio",
+        http=http,
+        ws=ws,
         ws_max_size=MAX_MESSAGE,
         ws_ping_interval=None,  # the handler pings in graphql-transport-ws's own way
         ws_per_message_deflate=False,  # 100 KiB a socket and half the throughput
@@ -84,6 +88,16 @@ def uvicorn_config(app: Any) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=DRAIN_S,
     )
+
+
+def _most_connections() -> int:
+    """As many as the system's limit of open files allows, after raising that where it may be raised."""
+    wanted = Bounds().connections + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(min(soft, wanted) - OTHER_FILES, OTHER_FILES)
 
 
 def _rest_collector() -> None:

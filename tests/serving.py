@@ -19,12 +19,15 @@ from tests.client import Server
 
 
 @asynccontextmanager
-async def listening(app: Any) -> AsyncIterator[int]:
-    """An ASGI application behind uvicorn, as the command runs it; yields its port."""
+async def listening(app: Any, **chosen: Any) -> AsyncIterator[int]:
+    """An ASGI application behind uvicorn, as the command runs it but for what is `chosen`; yields its port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        running = uvicorn.Server(uvicorn_config(app))
+        config = uvicorn_config(app)
+        for name, value in chosen.items():
+            setattr(config, name, value)
+        running = uvicorn.Server(config)
         # serve() would take the signals of pytest. It listens already: nobody has to wait.
         task = asyncio.create_task(running._serve(sockets=[listener]))
         try:
