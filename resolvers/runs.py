@@ -95,7 +95,7 @@ async def list_runs(context: Context, wanted: ListRuns) -> Page[RunRow]:
 
 
 async def latest_run(context: Context, project_id: str | None) -> RunRow | None:
-    """The run that began last; None when there is none."""
+    """The run that began last, else the newest plan; None when there is neither."""
     if project_id is None:
         return await queries.latest(context.reader, None)
     key = parse_id("project", project_id)

@@ -333,7 +333,7 @@ class RunQueries:
         resolvers.latest_run,
         scope="METRICS",
         arguments=latest_argument,
-        description="The run that began last; null when there is none.",
+        description="The run that began last, the newest plan when none has begun; null when there is neither.",
     )
     execution_status: ExecutionStatus | None = root(
         resolvers.get_execution_status,

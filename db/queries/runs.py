@@ -153,14 +153,16 @@ FROM unnest($1::uuid[]) AS k(run_id) CROSS JOIN LATERAL (
 """,
     RunSumsRow,
 )
+# What has begun comes before plans, however new their files are.
+_LATEST = (runs.c.started_at.is_(None), runs.c.created_at.desc(), runs.c.id.desc())
 LATEST = compile_statement(
-    select(*row_columns(runs, RunRow)).order_by(runs.c.created_at.desc(), runs.c.id.desc()).limit(literal_column("1")),
+    select(*row_columns(runs, RunRow)).order_by(*_LATEST).limit(literal_column("1")),
     RunRow,
 )
 LATEST_OF_PROJECT = compile_statement(
     select(*row_columns(runs, RunRow))
     .where(runs.c.project_id == any_(uuids("project_ids")))
-    .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+    .order_by(*_LATEST)
     .limit(literal_column("1")),
     RunRow,
     "project_ids",
@@ -173,7 +175,7 @@ async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[RunRow]:
 
 
 async def latest(handle: Handle, project_id: UUID | None) -> RunRow | None:
-    """The run that began last, of a project or of all."""
+    """The run that began last, of a project or of all; the newest plan when none has begun."""
     if project_id is None:
         return await handle.fetch_row(LATEST)
     return await handle.fetch_row(LATEST_OF_PROJECT, [project_id])

@@ -271,6 +271,16 @@ async def test_the_latest_run_of_a_project(fleet: Server) -> None:
         assert (await fleet.query(document, projectId=nothing))["latestRun"] is None
 
 
+async def test_a_plan_is_not_the_latest_run_unless_nothing_else_is_there(fleet: Server) -> None:
+    document = "{ latestRun { externalId } executionStatus { run { externalId } } }"
+    await fleet.write(Batch(runs=[run("plan", created_at=at(9), updated_at=at(9), started_at=None)]))
+    found = await fleet.query(document)
+    assert (found["latestRun"]["externalId"], found["executionStatus"]["run"]["externalId"]) == ("plan", "plan")
+    await fleet.write(Batch(runs=[run("began", created_at=at(5), updated_at=at(5), started_at=at(5))]))
+    found = await fleet.query(document)
+    assert (found["latestRun"]["externalId"], found["executionStatus"]["run"]["externalId"]) == ("began", "began")
+
+
 async def test_by_id_and_by_node(fleet: Server) -> None:
     applied = await fleet.write(Batch(runs=[run(stories=STORIES)]))
     run_id = show_id("run", applied.run_ids[ORIGIN, NAME])
