@@ -1,4 +1,4 @@
-"""Erasing all that a host brought, as `fleetgraph sample remove` does. The only deletes of the domain."""
+"""Erasing all that a host brought, as `fleetgraph sample remove` does, and plans. The only deletes of the domain."""
 
 from __future__ import annotations
 
@@ -77,6 +77,16 @@ async def erase_host(transaction: WriteTransaction, host_name: str) -> Erased:
     for id_ in agent_ids:
         transaction.emit(agents.TOPIC, "AgentDeleted", {"id": str(id_)})
     return erased
+
+
+async def erase_plan(transaction: WriteTransaction, origin: str, external_id: str) -> bool:
+    """Delete a run that never began, with its stories; True when there was one. A run with tasks stays."""
+    run_ids = await erase.ids(transaction, erase.LOCK_PLAN, origin, external_id)
+    await erase.delete(transaction, erase.DELETE_STORIES, await erase.ids(transaction, erase.STORIES, run_ids))
+    await erase.delete(transaction, erase.DELETE_RUNS, run_ids)
+    for id_ in run_ids:
+        transaction.emit(runs.TOPIC, "RunDeleted", {"id": str(id_)})
+    return bool(run_ids)
 
 
 async def _let_go(transaction: WriteTransaction, states: list[dict[str, Any]], gone: set[UUID]) -> None:

@@ -120,6 +120,14 @@ def projects_of(paths: Sequence[Path], directories: Sequence[Path]) -> Found:
     return Found([loops[root] for root in sorted(loops)], [])
 
 
+def run_folders(state_folder: Path) -> list[str]:
+    """The names of a project's run folders. A loop makes one when it begins, and fills it after its first iteration."""
+    try:
+        return [name for name in os.listdir(state_folder / "runs") if RUN_FOLDER.fullmatch(name)]
+    except OSError:
+        return []
+
+
 def shown(path: Path) -> str:
     """A path as text that can be stored and shown, whatever bytes its name has."""
     return os.fsencode(path).decode(errors="replace")

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ingest.claude_loop.documents import Contents, Findings, placeholder, read_object
-from ingest.claude_loop.files import RUN_FOLDER, Loop, shown
+from ingest.claude_loop.files import RUN_FOLDER, Loop, run_folders, shown
 from ingest.claude_loop.prd import Prd, is_prd, read_prd
 from ingest.claude_loop.progress import ProgressLog, read_progress
 from ingest.claude_loop.times import Times
 
 _SESSION_TIME = re.compile(r"\d{8}_\d{6}$")
+# A loop stamps its session and its run's folder one after the other, and may ask a question in between.
+_BESIDE = timedelta(minutes=1)
+# For so long a session that has just begun waits for its folder: as a run of its own it would stay one. No longer than
+# the margin in which a watch looks at a file again.
+_FOLDER_COMES_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(slots=True)
@@ -33,6 +39,7 @@ class RunFiles:
     log: ProgressLog | None = None
     log_path: Path | None = None
     session: dict[str, Any] | None = None
+    plan: tuple[Path, str] | None = None  # the project's PRD, and what the run was called while it was only a plan
     # Local times between which the shared log's blocks are this run's, as the clock read; "" and "~" are open.
     since: str = ""
     until: str = "~"
@@ -42,20 +49,18 @@ class RunFiles:
 class Planner:
     """Sorts a project's files into runs. Reads each PRD, log and session once."""
 
-    def __init__(self, loop: Loop, times: Times, data: Contents, findings: Findings) -> None:
+    def __init__(self, loop: Loop, times: Times, data: Contents, findings: Findings, now: datetime) -> None:
         self._loop, self._times, self._data, self._findings = loop, times, data, findings
+        self._now = now
+        self.waiting: set[Path] = set()  # files that are to be looked at again soon
         self._taken: set[Path] = set()
 
     def runs(self) -> list[RunFiles]:
         """The runs, oldest folder first."""
         runs = self._run_folders()
         session = self._session()
-        current = next((run for run in runs if session is not None and run.name == session.name), None)
-        if session is not None and current is not None:
-            current.session, current.files = session.session, [*current.files, *session.files]
-        elif session is not None:
-            runs.append(session)
-            runs.sort(key=lambda run: run.name)
+        if session is not None:
+            self._join(session, runs)
         for index, run in enumerate(runs):
             run.is_newest = index == len(runs) - 1
             run.since = run.name if index else ""
@@ -91,10 +96,45 @@ class Planner:
         prd = self._session_prd(state)
         if prd is not None:
             run.prd = self._prd(prd)
+            run.plan = None if run.prd is None else (prd, self._name(prd, run.prd.label))
             run.files.append(prd)
             self._taken.add(prd)
             self._add_log(run, prd.parent)
         return run
+
+    def _join(self, session: RunFiles, runs: list[RunFiles]) -> None:
+        """Put a session to the run of its folder; without one it is a run of its own."""
+        state = session.session or {}
+        stamp = self._times.folder(session.name)
+        began = stamp.at if stamp else self._times.read(state.get("started_at"))
+        folder = None if began is None else self._folder_of(session, began)
+        if folder is None and began is not None and timedelta() <= self._now - began < _FOLDER_COMES_WITHIN:
+            self.waiting.update(session.files)
+            return
+        session.name = folder or session.name
+        current = next((run for run in runs if run.name == session.name), None)
+        if current is None:
+            runs.append(session)
+            runs.sort(key=lambda run: run.name)
+            return
+        current.session, current.files = session.session, [*current.files, *session.files]
+        if current.prd is None:
+            current.prd, current.plan = session.prd, session.plan
+        if current.log is None:
+            current.log, current.log_path = session.log, session.log_path
+
+    def _folder_of(self, session: RunFiles, began: datetime) -> str | None:
+        """The newest run folder, empty ones too, that was made while the session lasted: one is taken up again."""
+        state = session.session or {}
+        told = [self._times.read(state.get(key)) for key in ("started_at", "last_saved_at")]
+        lasted = told[1] - told[0] if told[0] is not None and told[1] is not None else timedelta()
+        until = began + max(lasted, timedelta()) + _BESIDE
+        made = [
+            (stamp.at, name)
+            for name in {*self._loop.runs, *run_folders(session.folder)}
+            if (stamp := self._times.folder(name)) is not None and began - _BESIDE <= stamp.at <= until
+        ]
+        return max(made)[1] if made else None
 
     def _session_prd(self, state: dict[str, Any]) -> Path | None:
         """The PRD that a session names by a path of the machine that it ran on."""
@@ -116,6 +156,7 @@ class Planner:
         if newest.prd is None and path in self._data and path in self._loop.places[root].prds:
             newest.prd = self._prd(path)
             if newest.prd is not None:
+                newest.plan = (path, self._name(path, newest.prd.label))
                 newest.files.append(path)
                 self._taken.add(path)
         if self._add_log(newest, root):

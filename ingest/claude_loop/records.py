@@ -133,6 +133,9 @@ class RunBuilder:
         return max([*heard, self._began])
 
     def _is_complete(self) -> bool:
+        run = self._run
+        if run.prd is None and run.metrics is not None and run.is_newest:
+            return False  # stories that are known by their iterations only: the next one may bring another
         return bool(self._stories) and all(story.status == "COMPLETED" for story in self._stories.values())
 
     def _run_record(self) -> RunRecord:

@@ -16,6 +16,7 @@ from uuid import UUID
 from db.database import Database
 from db.models.ingest import ImportOffsetRow
 from db.queries import imports
+from domain.erase import erase_plan
 from domain.ids import new_id
 from domain.records import Batch
 from domain.writer import apply
@@ -82,13 +83,14 @@ class _LoopImport:
         if not changed:
             self._pass(files)
             return
-        runs = Planner(self._loop, self._times, self._contents, self._findings).runs()
+        planner = Planner(self._loop, self._times, self._contents, self._findings, self._clock())
+        runs = planner.runs()
         folders = [run for run in runs if is_run_folder(run.name) or run.session is not None]
         for run in runs:
             if any(path in changed or self._was_of(path) != run.name for path in run.files):
                 await self._import_run(run, folders)
         of_runs = {path for run in runs for path in run.files}
-        await self._import_rest(changed, of_runs, has_runs=bool(folders))
+        await self._import_rest(changed - planner.waiting, of_runs, has_runs=bool(folders))
         for found in self._findings.skipped:
             report.skip(found)
         report.waiting += self._findings.waiting
@@ -142,7 +144,8 @@ class _LoopImport:
         if run in folders and (metrics is not None or run.metrics is None):
             calls, executions = self._lines_of(run, folders)
         told = RunBuilder(run, self._around(), metrics, self._modified_at([*run.files]), calls, executions).build()
-        await self._write(told, run.files, run.name)
+        was_plan = run.plan is not None and self._was_of(run.plan[0]) == run.plan[1]
+        await self._write(told, run.files, run.name, plan=run.plan[1] if run.plan and was_plan else None)
         for path in {*run.files} - {*self._loop.logs, run.log_path}:  # a project may have thousands of runs
             self._contents.held.pop(path, None)
 
@@ -214,8 +217,8 @@ class _LoopImport:
                 self._findings.skip(path, LOST)
         await self._write(Told(batch), sorted(changed - of_runs), None)
 
-    async def _write(self, told: Told, files: Sequence[Path], run: str | None) -> None:
-        """One transaction: records, log lines that are new, and the files' signatures."""
+    async def _write(self, told: Told, files: Sequence[Path], run: str | None, *, plan: str | None = None) -> None:
+        """One transaction: records, log lines that are new, and the files' signatures; a plan that began is a run."""
         origin = self._around().origin
         keys = [UUID(bytes=sha256(f"{IMPORTER}:{origin}:{name}".encode()).digest()[:16]) for name, _ in told.lines]
         async with self._database.write() as transaction:
@@ -224,6 +227,8 @@ class _LoopImport:
                 if key in new:
                     new.discard(key)
                     told.batch.logs.append(record)
+            if plan is not None:
+                await erase_plan(transaction, origin, plan)
             now = self._clock()
             applied = await apply(transaction, told.batch, now=now) if len(told.batch) else None
             for path in files:

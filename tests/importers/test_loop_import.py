@@ -318,33 +318,6 @@ async def test_the_execution_log_adds_errors_and_tool_calls(project: Project) ->
     assert calls == [("Edit", True, '{"file_path": "/a.py"}')]
 
 
-async def test_a_session_says_what_the_loop_is_at(project: Project) -> None:
-    whole(project)
-    session = {
-        "session_id": f"shop_feature_{RUN}",
-        "branch": "feature/shop",
-        "current_phase": "implementation",
-        "current_story": "US-3",
-        "current_iteration": 3,
-        "started_at": at(0),
-        "last_saved_at": at(130),
-        "clean_shutdown": False,
-    }
-    project.write(".claude-loop/session-state.json", session)
-    await project.run()
-    run = "SELECT external_id, status, source_status, current_story_key, updated_at::text FROM runs"
-    assert await project.rows(run) == [(RUN, "RUNNING", "implementation", "US-3", "2026-01-13 20:02:10+00")]
-    assert (await project.stories())[2] == ("US-3", "IN_PROGRESS")
-    assert (await project.tasks("external_id, status, (SELECT key FROM stories s WHERE s.id = story_id)"))[2] == (
-        f"{RUN}/3",
-        "RUNNING",
-        "US-3",
-    )
-    project.write(".claude-loop/session-state.json", session | {"clean_shutdown": True, "last_saved_at": at(140)})
-    await project.run(now=LATER)
-    assert await project.rows("SELECT current_story_key, source_status FROM runs") == [(None, "clean_shutdown")]
-
-
 async def test_each_run_has_its_part_of_the_log(project: Project) -> None:
     project.metrics(metrics(iteration(1, "US-1"), started_at="2026-01-10T08:00:00Z"), run="20260110_080000")
     project.metrics(metrics(iteration(1, "US-2")))

@@ -34,6 +34,10 @@ def _delete(sql: str) -> Statement[DeletedRow]:
 LOCK_HOST = _ids("SELECT id FROM hosts WHERE name = $1 FOR UPDATE")
 LOCK_AGENTS = _ids("SELECT id FROM agents WHERE host_id = $1 ORDER BY id FOR UPDATE")
 LOCK_RUNS = _ids("SELECT id FROM runs WHERE host_id = $1 ORDER BY id FOR UPDATE")
+LOCK_PLAN = _ids(
+    "SELECT id FROM runs WHERE origin = $1 AND external_id = $2 AND started_at IS NULL"
+    " AND NOT EXISTS (SELECT FROM tasks WHERE run_id = runs.id) FOR UPDATE"
+)
 LOCK_CONVERSATIONS = _ids("SELECT id FROM conversations WHERE host_id = $1 ORDER BY id FOR UPDATE")
 STORIES = _ids("SELECT id FROM stories WHERE run_id = ANY($1::uuid[])")
 TASKS = _ids("SELECT id FROM tasks WHERE host_id = $1")
