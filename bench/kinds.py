@@ -24,6 +24,7 @@ TITLES = {
     "mercurius": "Mercurius with JIT",
     "limit": "the SQL limit",
     "ordinary": "the same without plans",
+    "graphql-ws": "Node graphql-ws",  # subscriptions only: see bench.realtime
 }
 ABOUT = {
     "ours": "`fleetgraph serve` as shipped: token, scopes, limits and cost are checked, jobs and Redis are connected;"
