@@ -27,10 +27,10 @@ differential: venv-dev ## Compare compiled plans with graphql-core on 200,000 do
 soak: venv-dev ## Follow for 10 minutes while processes, stores and sockets fail (make soak ARGS="--minutes 1 --rate 500")
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
-bench: venv-dev ## Measure queries beside PostGraphile, Mercurius and the SQL limit (10 minutes; needs wrk)
+bench: venv-dev ## Measure queries and subscriptions beside Node's servers and the SQL limit (15 minutes; needs wrk)
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-quick: venv-dev ## The same in 2 minutes (one part: make bench-quick ARGS="--only q2 --servers ours,limit")
+bench-quick: venv-dev ## The same in 5 minutes (one part: make bench-quick ARGS="--only q2 --servers ours,limit")
 	@$(BIN)/python -m bench --quick $(ARGS)
 
 check: venv-dev ## Lint, format, types, import rule, dependencies, spelling, SDL; the same as in CI

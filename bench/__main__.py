@@ -1,6 +1,7 @@
 """Measures the service beside its peers, on stores of the suite's own (docs/benchmarks.md).
 
-`python -m bench` compares queries and looks at growth; whole and not quick, it writes bench/RESULTS.md.
+`python -m bench` compares queries, looks at growth and follows subscriptions; whole and not quick, it writes
+bench/RESULTS.md.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from bench.load import NoWrk, find_wrk
 from bench.memory import REQUESTS, documents, measure_memory
 from bench.node import NotInstalled, node, package_versions
 from bench.questions import QUESTIONS
+from bench.realtime import fanout
+from bench.realtime import run as realtime
+from bench.realtime.table import section
 from bench.report import conditions, write_section
 from bench.servers import running
 from bench.stores import Stores, bench_stores, say
 from local import LocalStoreError
 
-PARTS = ("all", "queries", "growth", "memory")
+QUERY_PEERS = ("postgraphile", "mercurius", "fastify", "pg")
+PACKAGES = dict.fromkeys(("queries", "growth", "memory"), QUERY_PEERS) | {"realtime": ("graphql-ws", "ws", "ioredis")}
+PARTS = ("all", "queries", "growth", "realtime", "memory")
 
 
 def _some(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
@@ -38,7 +44,7 @@ def _some(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("part", nargs="?", choices=PARTS, default="all", help="all: queries and growth")
+    parser.add_argument("part", nargs="?", choices=PARTS, default="all", help="all: queries, growth, realtime")
     parser.add_argument("--quick", action="store_true", help="in 2 minutes instead of 10")
     parser.add_argument("--only", type=_some(tuple(QUESTIONS)), metavar="q1,q2", help="queries: these questions")
     parser.add_argument("--servers", type=_some(NAMES), metavar="ours,limit", help=f"queries: of {','.join(NAMES)}")
@@ -67,6 +73,8 @@ def main() -> int:
                 _queries(stores, chosen)
             if chosen.part in ("all", "growth"):
                 _growth(stores, chosen)
+            if chosen.part in ("all", "realtime"):
+                _realtime(stores, chosen)
             if chosen.part == "memory":
                 _memory(stores, chosen)
     except (NoWrk, NotInstalled, LocalStoreError) as error:
@@ -96,6 +104,11 @@ def _growth(stores: Stores, chosen: argparse.Namespace) -> None:
     _tell("growth", tables.growth(cells), writes=chosen.writes)
 
 
+def _realtime(stores: Stores, chosen: argparse.Namespace) -> None:
+    found = asyncio.run(realtime.measure(stores, fanout.QUICK if chosen.quick else fanout.FULL, realtime.PARTS))
+    _tell("realtime", section(found), writes=chosen.writes)
+
+
 def _memory(stores: Stores, chosen: argparse.Namespace) -> None:
     database = asyncio.run(stores.data_set())
     tasks = [case.task for case in asyncio.run(cases(stores.url(database)))["q1"] if case.task is not None]
@@ -104,13 +117,13 @@ def _memory(stores: Stores, chosen: argparse.Namespace) -> None:
     _tell("memory", tables.memory(found), writes=chosen.requests >= REQUESTS)
 
 
-def _tell(section: str, found: str, *, writes: bool) -> None:
+def _tell(part: str, found: str, *, writes: bool) -> None:
     """Print what was found; a whole run keeps it in RESULTS.md."""
     print(f"\n{found}\n")
     if writes:
-        peers = package_versions(PEERS, "postgraphile", "mercurius", "fastify", "pg")
-        write_section(section, f"{conditions(**{'Node.js': node().version}, **peers)}\n\n{found}")
-        say(f"Written to bench/RESULTS.md: {section}.")
+        peers = package_versions(PEERS, *PACKAGES[part])
+        write_section(part, f"{conditions(**{'Node.js': node().version}, **peers)}\n\n{found}")
+        say(f"Written to bench/RESULTS.md: {part}.")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Phase:
     is_timed: bool
     count: int = 0
     messages: int = 0
+    sample: Any = None  # the payload of one message
     latencies: array[float] = field(default_factory=lambda: array("d"))
 
 
@@ -93,6 +94,7 @@ class Sockets:
         found: dict[str, Any] = {
             "count": phase.count,
             "messages": phase.messages,
+            "sample": phase.sample,
             "ended_at": ended,
             "cpu": (time.process_time() - spent) / took_s,
         }
@@ -118,6 +120,8 @@ class Sockets:
         if rest:
             data = rest + buffer[:size]
             size = len(data)
+        if phase.sample is None:
+            phase.sample = _payload(bytes(data[:size]))
         phase.messages += data.count(NEXT, 0, size)
         phase.count += data.count(phase.marker, 0, size)
         if phase.is_timed:
@@ -131,9 +135,9 @@ class Sockets:
         now, place = time.time(), 0
         while (place := data.find(AT, place, size)) >= 0:
             place += len(AT)
-            text = bytes(data[place : place + AT_SIZE])
-            if len(text) < AT_SIZE:
+            if place + AT_SIZE > size:
                 return
+            text = bytes(data[place : place + AT_SIZE])
             at = self._instants.get(text)
             if at is None:
                 at = self._instants[text] = datetime.fromisoformat(text.decode()).timestamp()
@@ -147,6 +151,16 @@ class Sockets:
         self._sockets.clear()
         self._rests.clear()
         return {}
+
+
+def _payload(data: bytes) -> Any:
+    """The payload of the first message that is whole."""
+    begin = data.rfind(b"{", 0, max(0, data.find(NEXT)))
+    try:
+        message, _ = json.JSONDecoder().raw_decode(data[begin:].decode(errors="replace")) if begin >= 0 else ({}, 0)
+    except ValueError:
+        return None
+    return message.get("payload")
 
 
 def _shake_hands(port: int) -> socket.socket:

@@ -63,6 +63,7 @@ class Fanout:
         self._source = source
         self._tell = tell
         self._size = size
+        self.shape: Any = None  # of what was delivered last
 
     @property
     def cases(self) -> Mapping[str, Callable[[], Awaitable[dict[str, float]]]]:
@@ -72,11 +73,11 @@ class Fanout:
     async def one_topic(self) -> dict[str, float]:
         """All follow all tasks: a burst, then events at a pace."""
         figures = await self._connect(CHANGES, [{}] * self._size.sockets)
-        events = self._size.burst_events
+        events, tasks = self._size.burst_events, min(TASKS_TOLD, self._size.sockets)
 
         async def burst() -> None:
             for first in range(0, events, TOGETHER):
-                await self._source.change([n % TASKS_TOLD for n in range(first, first + TOGETHER)], self._tell)
+                await self._source.change([n % tasks for n in range(first, first + TOGETHER)], self._tell)
 
         figures |= await self._measure(burst, events * self._size.sockets, MESSAGE)
         figures |= {f"paced_{name}": value for name, value in (await self._paced()).items()}
@@ -90,7 +91,7 @@ class Fanout:
         async def pace() -> None:
             started = time.monotonic()
             for n in range(events):
-                await self._source.change([n % TASKS_TOLD], self._tell)
+                await self._source.change([n % min(TASKS_TOLD, self._size.sockets)], self._tell)
                 await asyncio.sleep(max(0.0, started + (n + 1) / rate - time.monotonic()))
 
         return await self._measure(pace, events * self._size.sockets, MESSAGE, is_timed=True)
@@ -151,6 +152,7 @@ class Fanout:
         took_s = found["ended_at"] - started
         if found["count"] != count:
             raise RuntimeError(f"{self._server.kind.name} delivered {found['count']} instead of {count}")
+        self.shape = shape(found["sample"])
         figures: dict[str, float] = {
             "rate": count / took_s,
             "messages": found["messages"],
@@ -164,3 +166,12 @@ class Fanout:
     @property
     def _store_cpu_s(self) -> float:
         return cpu_s(self._stores.postmaster, with_children=True)
+
+
+def shape(value: Any) -> Any:
+    """What is equal when two servers deliver the same: names, types of objects and kinds of values."""
+    if isinstance(value, dict):
+        return {name: some if name == "__typename" else shape(some) for name, some in sorted(value.items())}
+    if isinstance(value, list):
+        return [shape(value[0])] if value else []
+    return type(value).__name__

@@ -5,11 +5,10 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from bench.kinds import PEERS
-from bench.node import node, package_versions
 from bench.realtime.processes import PEER
-from bench.report import conditions, table
+from bench.report import table
 
 OURS = "ours"
 BOUND = 0.9  # of the time: whoever wrote for so long was what was measured
@@ -23,6 +22,7 @@ class Found:
 
     sockets: int
     rounds: dict[tuple[str, str], list[Figures]] = field(default_factory=dict)  # by case and server
+    shapes: dict[str, Any] = field(default_factory=dict)  # of what is delivered, by case
     idle: dict[str, Figures] = field(default_factory=dict)
     idle_sockets: int = 0
     written: dict[str, float] = field(default_factory=dict)  # a second
@@ -50,9 +50,8 @@ CASES = {
 
 
 def section(found: Found) -> str:
-    """The text, without its heading."""
-    versions = {"Node.js": node().version, **package_versions(PEERS, "graphql-ws", "ws", "ioredis")}
-    parts = [conditions(**versions)]
+    """The text, without its heading and its conditions."""
+    parts = []
     if found.rounds:
         parts.append(_fan_out(found))
     if found.idle:

@@ -65,7 +65,9 @@ class Outage:
     silences_s: list[float] = field(default_factory=list)  # the longest between two events, by client
 
 
-async def outage(running: Rig, writers: Writers, clients: Sequence[Client], away_s: float) -> Outage:
+async def outage(
+    running: Rig, writers: Writers, clients: Sequence[Client], away_s: float, after_s: float = 0.0
+) -> Outage:
     """Take Redis away for a time in which one event is written every 100 ms, and bring it back."""
     found = Outage()
     for client in clients:
@@ -73,18 +75,24 @@ async def outage(running: Rig, writers: Writers, clients: Sequence[Client], away
     before = [client.delivered for client in clients]
     running.kill_valkey()
     try:
-        started = time.monotonic()
-        while time.monotonic() - started < away_s:
-            await writers.change(found.written)
-            found.written += 1
-            await asyncio.sleep(max(0.0, started + found.written * EVERY_S - time.monotonic()))
+        await _write_steadily(writers, found, away_s)
         found.ready = [await api.readiness() for api in running.apis]
         found.seen_meanwhile = [client.delivered - old for client, old in zip(clients, before, strict=True)]
     finally:
         running.valkey.start()
         await asyncio.to_thread(running.valkey.wait)
+    await _write_steadily(writers, found, after_s)
     found.silences_s = [client.longest_silence_s for client in clients]
     return found
+
+
+async def _write_steadily(writers: Writers, found: Outage, for_s: float) -> None:
+    started, number = time.monotonic(), 0
+    while time.monotonic() - started < for_s:
+        await writers.change(found.written)
+        found.written += 1
+        number += 1
+        await asyncio.sleep(max(0.0, started + number * EVERY_S - time.monotonic()))
 
 
 class Faults:
