@@ -22,7 +22,7 @@ from db.errors import DatabaseUnavailable, StatementTimeout
 from db.handles import Event, NewEvent, NewLogLine
 from db.kept import KeptConnections
 from db.models.base import Row
-from db.pooler import ADVICE, PASSED_ON, refused_by_pooler, settle, statement_cache_size
+from db.pooler import ADVICE, PASSED_ON, pooler_says, refused_by_pooler, settle, statement_cache_size
 from db.queries import diagnosis, events
 from db.statements import Statement
 
@@ -252,9 +252,10 @@ def describe(url: str) -> str:
 
 def explain(error: BaseException, where: str) -> str:
     """One line about why a database cannot be used, and what to do."""
-    if isinstance(error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+    no_access = asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError
+    if isinstance(error, no_access) or pooler_says(error, "authentication failed", "no such user"):
         return f"the database at {where} refused the user or password; correct DATABASE_URL"
-    if isinstance(error, asyncpg.InvalidCatalogNameError):
+    if isinstance(error, asyncpg.InvalidCatalogNameError) or pooler_says(error, "does not exist", "no such database"):
         return f"the database named in {where} does not exist; create it (createdb), or correct DATABASE_URL"
     if isinstance(error, ConnectionError) and "SSL" in str(error):
         return f"what answers at {where} is no PostgreSQL, or does not do TLS as sslmode asks; correct DATABASE_URL"

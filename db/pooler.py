@@ -36,9 +36,14 @@ def statement_cache_size(query: Mapping[str, Any]) -> int | None:
 
 def refused_by_pooler(error: BaseException) -> bool:
     """Whether it is what a pooler, or what is behind one, says to a client that takes it for PostgreSQL."""
-    if isinstance(error, asyncpg.ProtocolViolationError):
-        return "startup parameter" in str(error)
-    return isinstance(error, asyncpg.DuplicatePreparedStatementError | asyncpg.InvalidSQLStatementNameError)
+    if isinstance(error, asyncpg.DuplicatePreparedStatementError | asyncpg.InvalidSQLStatementNameError):
+        return True
+    return pooler_says(error, "startup parameter")
+
+
+def pooler_says(error: BaseException, *words: str) -> bool:
+    """Whether it is pgbouncer's own complaint: it has one code for all, so that its words must tell them apart."""
+    return isinstance(error, asyncpg.ProtocolViolationError) and any(word in str(error) for word in words)
 
 
 def settle(settings: Mapping[str, str]) -> str:

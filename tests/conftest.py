@@ -19,7 +19,7 @@ from local import LocalStores, StoreUrls
 from settings import Settings
 from tests.client import Server
 from tests.filled import fill
-from tests.pgbouncer import pgbouncer
+from tests.pgbouncer import pgbouncer, straight
 from tests.serving import serving
 
 # Raised at COMMIT, when the events of the transaction are written. The index keeps the look-up from growing.
@@ -133,7 +133,7 @@ Fetch = Callable[..., Awaitable[list[asyncpg.Record]]]
 @pytest.fixture
 async def fetch(database: Database) -> AsyncIterator[Fetch]:
     """Rows of any SQL, on a connection beside the pools."""
-    connection = await asyncpg.connect(**connect_arguments(database.url))
+    connection = await asyncpg.connect(**straight(database.url))
 
     async def run(sql: str, *values: object) -> list[asyncpg.Record]:
         return list(await connection.fetch(sql, *values))

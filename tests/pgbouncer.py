@@ -10,11 +10,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from db.database import connect_arguments
 from local import process
 
 PORT = 6432  # only a part of the socket's name
@@ -32,6 +33,16 @@ default_pool_size = {connections}
 max_client_conn = 1000
 {more}
 """
+_behind: dict[str, str] = {}  # the folders of pgbouncers that run, and the sockets of the servers behind them
+
+
+def straight(url: str) -> dict[str, Any]:
+    """What asyncpg connects with to the same database past any pgbouncer: for who cuts the connections of others."""
+    arguments = connect_arguments(url)
+    if arguments["host"] in _behind:
+        arguments["host"] = _behind[arguments["host"]]
+        del arguments["port"], arguments["statement_cache_size"]
+    return arguments
 
 
 @contextmanager
@@ -53,6 +64,7 @@ def pgbouncer(database_url: str, more: str = "") -> Iterator[str]:
         )
         os.close(output)
         try:
+            _behind[str(folder)] = str(behind.query["host"])
             process.wait_until_ready("pgbouncer", child, (folder / f".s.PGSQL.{PORT}").exists, folder / "log", 20)
             yield behind.set(
                 query={"host": str(folder), "port": str(PORT), "statement_cache_size": "0"}

@@ -12,6 +12,7 @@ from domain.records import Batch, TaskRecord
 from resolvers.context import Viewer
 from resolvers.tasks import TaskFilter
 from tests.client import Server
+from tests.conftest import Fetch
 from tests.storage.build import START
 
 FIND = "query Find($search: String) { tasks(filter: {search: $search}) { nodes { externalId } totalCount } }"
@@ -126,7 +127,7 @@ async def explain(server: Server, statement: Statement[Any], *values: Any) -> st
     return json.dumps(json.loads(rows[0][0]) if isinstance(rows[0][0], str) else rows[0][0])
 
 
-async def test_the_index_is_used(server: Server) -> None:
+async def test_the_index_is_used(server: Server, fetch: Fetch) -> None:
     """Among 20,000 tasks, for the page and for its count; for stuck tasks too."""
     fill: Statement[Any] = raw_statement(
         "INSERT INTO tasks (id, status, source, origin, external_id, title, input, created_at, updated_at)"
@@ -143,7 +144,7 @@ async def test_the_index_is_used(server: Server) -> None:
             )
         )
     # New entries of the index wait in a list until a vacuum, autovacuum's too, sorts them in.
-    await server.database.read.fetch(raw_statement("VACUUM ANALYZE tasks, task_texts"))
+    await fetch("VACUUM ANALYZE tasks, task_texts")
     searched = TaskSelection(search="c4ca4238a0")
     page = await explain(server, _page(("search",), CREATED_AT_DESC, False, False), *searched.values(), 51)
     assert "ix_task_texts_text" in page

@@ -18,7 +18,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def queries() -> list[list[Node]]:
-    return bases(100)
+    return bases(100, 0)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)

@@ -11,10 +11,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from db.database import connect_arguments
 from domain.records import Batch
 from tests.client import Server
 from tests.filled import at, fill, task_record
+from tests.pgbouncer import straight
 
 TASKS = "{ tasks(first: 1) { nodes { id } } }"
 CALLS = "{ tasks(first: 1) { nodes { id toolCalls { nodes { name } } } } health { status } }"
@@ -28,7 +28,7 @@ ID = re.compile(r"[0-9a-f]{16}")
 @asynccontextmanager
 async def _operator(server: Server) -> AsyncIterator["asyncpg.Connection[Any]"]:
     """A connection beside the service's."""
-    connection = await asyncpg.connect(**connect_arguments(server.database.url))
+    connection = await asyncpg.connect(**straight(server.database.url))
     try:
         yield connection
     finally:

@@ -12,12 +12,12 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from db.database import connect_arguments
 from domain.records import AgentRecord, Batch
 from execution.limits import Limits
 from local import StoreUrls
 from settings import Settings
 from tests.client import Server
+from tests.pgbouncer import straight
 from tests.serving import serving
 
 HEALTH = "{ health { status } }"
@@ -38,7 +38,7 @@ Count = Callable[[str], Awaitable[int]]
 @asynccontextmanager
 async def _locked(server: Server) -> AsyncIterator[Count]:
     """The tasks cannot be read inside the block; counts the service's connections that are in a state."""
-    arguments = connect_arguments(server.database.url)
+    arguments = straight(server.database.url)
     locker, watcher = await asyncpg.connect(**arguments), await asyncpg.connect(**arguments)
 
     async def count(condition: str) -> int:

@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 
 from db import kept
-from db.database import connect_arguments
 from db.kept import KeptConnections
 from db.models.base import Row
+from tests.pgbouncer import straight
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 PID = "SELECT pg_backend_pid()"
@@ -19,7 +19,7 @@ PID = "SELECT pg_backend_pid()"
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[Pool]:
     """A pool of two."""
-    async with asyncpg.create_pool(min_size=0, max_size=2, **connect_arguments(database_url)) as opened:
+    async with asyncpg.create_pool(min_size=0, max_size=2, **straight(database_url)) as opened:
         yield opened
 
 
@@ -94,7 +94,7 @@ async def test_one_that_is_cancelled_in_its_turn_hands_it_on(connections: KeptCo
 
 async def test_those_that_were_cut_are_replaced(connections: KeptConnections, database_url: str) -> None:
     before = await _pids(connections)
-    operator = await asyncpg.connect(**connect_arguments(database_url))
+    operator = await asyncpg.connect(**straight(database_url))
     try:
         await operator.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", list(before))
         await asyncio.sleep(0.1)
