@@ -58,7 +58,7 @@ clients: ## Generate and type-check the TypeScript and Python clients of graphql
 	@clients/build
 
 clean: ## Remove .venv and what the tools left; the data in .data stay
-	rm -rf .venv explorer/dist explorer/.build clients/.built clients/.node clients/python/.venv \
+	rm -rf .venv .bench bench/peers/node_modules explorer/dist explorer/.build clients/.built clients/.node clients/python/.venv \
 		clients/python/fleetgraph_client clients/typescript/node_modules clients/typescript/generated clients/typescript/build \
 		.mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
 	find . -name __pycache__ -type d -not -path './.data/*' -prune -exec rm -rf {} +
