@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from bench.realtime.processes import PEER
@@ -26,6 +28,27 @@ class Found:
     idle: dict[str, Figures] = field(default_factory=dict)
     idle_sockets: int = 0
     written: dict[str, float] = field(default_factory=dict)  # a second
+
+    def keep(self, path: Path) -> None:
+        """Write what was measured over what is kept of the same parts."""
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        kept |= {"sockets": self.sockets} | {
+            f"{case} {server}": rounds for (case, server), rounds in self.rounds.items()
+        }
+        if self.idle:
+            kept |= {"idle": self.idle, "idle_sockets": self.idle_sockets}
+        if self.written:
+            kept |= {"written": self.written}
+        path.write_text(json.dumps(kept))
+
+    @classmethod
+    def kept(cls, path: Path) -> Found:
+        """What was measured part by part."""
+        kept = json.loads(path.read_text())
+        rounds = {tuple(name.split()): kept[name] for name in kept if " " in name}
+        return cls(
+            kept["sockets"], rounds, {}, kept.get("idle", {}), kept.get("idle_sockets", 0), kept.get("written", {})
+        )
 
     def add(self, case: str, server: str, figures: Figures) -> None:
         """One round more."""
