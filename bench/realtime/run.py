@@ -43,12 +43,14 @@ async def measure(stores: Stores, size: Size, parts: Sequence[str]) -> Found:
         database = await open_database(stores.url(name), write_size=WRITE_POOL)
         source = Source(database)
         await source.fill(size.sockets)
-        with serving(stores, name) as servers:
-            async with counting() as client:
-                for number in range(size.rounds):
-                    for server in servers if number % 2 else servers[::-1]:
-                        await _round(stores, server, client, source, size, parts, found)
-                if "idle" in parts:
+        async with counting() as client:
+            if set(parts) & set(CASES):
+                with serving(stores, name) as servers:
+                    for number in range(size.rounds):
+                        for server in servers if number % 2 else servers[::-1]:
+                            await _round(stores, server, client, source, size, parts, found)
+            if "idle" in parts:
+                with serving(stores, name) as servers:  # anew, for memory that was used once is not given back
                     await _idle(stores, servers, client, source, size, found)
         if "writing" in parts:
             found.written = await writing(database, source, size.writing_s)
