@@ -22,6 +22,7 @@ from local import DataFolder, LocalStores, StoreUrls
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(__file__).with_name("data.sql")
 PREFIX = "bench_"
+MAKING = "making_"
 
 
 def bench_folder() -> Path:
@@ -102,10 +103,9 @@ class Stores:
             if name in found:
                 return name
             for old in found:
-                if old.startswith(f"{PREFIX}{scale.tasks}_"):  # of another make, or cut short
+                if old.removeprefix(MAKING).startswith(f"{PREFIX}{scale.tasks}_"):  # of another make, or cut short
                     await server.execute(f"DROP DATABASE {old} WITH (FORCE)")
-            making = f"making_{name}"
-            await server.execute(f"DROP DATABASE IF EXISTS {making} WITH (FORCE)")
+            making = f"{MAKING}{name}"
             await server.execute(f"CREATE DATABASE {making} TEMPLATE template0 OWNER fleetgraph")
             say(f"Making the data set of {scale.tasks:,} tasks; it is kept for the next run …")
             await migrate.upgrade(self.url(making))

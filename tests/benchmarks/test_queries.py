@@ -13,7 +13,9 @@ import pytest
 
 from bench import compare, limit, memory, questions, report
 from bench.growth import last_before
+from bench.kinds import Kind
 from bench.questions import Case, plain
+from bench.servers import check_plans
 from bench.stores import Scale, Stores
 from db.database import connect_arguments
 from db.queries.tasks import CREATED_AT_DESC
@@ -107,6 +109,17 @@ def test_answers_that_differ_in_form_only_are_equal() -> None:
     assert plain(one) != plain({"data": {"task": other | {"costUsd": "0.501"}}})
     with pytest.raises(ValueError, match="broken"):
         plain({"data": None, "errors": [{"message": "broken"}]})
+
+
+@pytest.mark.parametrize("report", ['{"fallbacks": {"condition": 3}}', '{"fallbacks": null}', None])
+def test_a_measurement_fails_when_a_plan_fell_back(tmp_path: Path, report: str | None) -> None:
+    kind = Kind("ours", questions.OURS, [], report=tmp_path / "report.json")
+    if report is not None:
+        (tmp_path / "report.json").write_text(report)
+    with pytest.raises(RuntimeError, match="Fleetgraph"):
+        check_plans(kind)
+    (tmp_path / "report.json").write_text('{"fallbacks": {}}')
+    check_plans(kind)
 
 
 def test_a_section_of_the_results_replaces_only_itself(tmp_path: Path) -> None:
