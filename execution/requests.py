@@ -190,7 +190,7 @@ def _json_object(text: bytes, what: str = "The body") -> dict[str, Any]:
         raise Refused(400, f"{what} is not JSON in UTF-8.", "BAD_REQUEST") from None
     if not isinstance(value, dict):
         raise Refused(400, f"{what} must be one JSON object; batches are not taken.", "BAD_REQUEST")
-    if _too_deep(value, MAX_NESTING):
+    if too_deep(value, MAX_NESTING):
         raise Refused(400, f"{what} is nested deeper than {MAX_NESTING} levels.", "BAD_REQUEST")
     return value
 
@@ -213,7 +213,7 @@ def _checked(given: dict[str, Any]) -> Parameters:
     return Parameters(given, variables, operation_name or None, extensions or {})
 
 
-def _too_deep(value: Any, levels: int) -> bool:
+def too_deep(value: Any, levels: int) -> bool:
     """Whether lists and objects are nested deeper than so many levels; without recursion."""
     present: list[Any] = [value]
     for _ in range(levels):

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from execution.operations import encode
+from execution.requests import MAX_NESTING, too_deep
 
 SUBPROTOCOL = "graphql-transport-ws"
 MAX_MESSAGE_BYTES = 256 * 1024  # a document of 2,000 tokens and its variables have some 50 KiB at most
@@ -62,6 +63,8 @@ def parse(text: str | None) -> Message:
         raise _bad("Message is not valid JSON") from None
     if not isinstance(fields, dict):
         raise _bad("Message is not an object")
+    if too_deep(fields, MAX_NESTING + 1):  # what HTTP has for a body lies in a message here
+        raise _bad("Message is nested too deeply")
     kind = fields.get("type")
     if kind in ("connection_init", "ping", "pong"):
         payload = fields.get("payload")

@@ -126,6 +126,12 @@ MALFORMED: list[Any] = [
     '{"a": NaN, "type": "ping"}',
     "[" * 5_000,
     '{"a":' * 5_000,
+    '{"type": "ping", "payload": {"a": ' + "[" * 70 + "]" * 70 + "}}",
+    '{"type": "ping", "payload": ' + '{"a":' * 1_020 + "1" + "}" * 1_021,  # as deep as the parser goes
+    '{"type": "subscribe", "id": "1", "payload": {"query": "{ echo(text: 1) }", "variables": '
+    + '{"a":' * 1_020
+    + "1"
+    + "}" * 1_022,
     {"type": "complete"},
     {"type": "complete", "id": 5},
     {"type": "complete", "id": None},
