@@ -6,7 +6,9 @@ Sizes are bounded here, below what an index entry of PostgreSQL can hold (2,704 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from domain.errors import InvalidInput, NotFound
@@ -17,12 +19,14 @@ MAX_WORD = 200  # characters of a key, model or type: 800 bytes at most, and the
 MAX_FLOW_ID = 300
 MAX_TAGS = 50
 MAX_CONTENT_BYTES = 256 * 1024  # of a message, result or error: what a person can still read
+MAX_CHOICES = 500  # of a filter's list: each is looked up in an index, and kept by whoever follows
 MAX_BATCH = 1_000  # lines or records: one transaction of some 50 ms
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)  # before any agent: a clock that was never set
 CLOCK_SKEW = timedelta(days=1)  # clocks differ, and local times are sometimes taken for UTC
 
 Path = tuple[str, ...]
+T = TypeVar("T")
 
 
 def shown(text: str) -> str:
@@ -55,6 +59,22 @@ def word(text: str, path: Path, most: int = MAX_WORD) -> str:
 def optional_word(text: str | None, path: Path, most: int = MAX_WORD) -> str | None:
     """`word`, for what may be absent."""
     return None if text is None else word(text, path, most)
+
+
+def choices(values: Sequence[T]) -> Sequence[T]:
+    """The values of a filter's list. Raises InvalidInput when they are too many."""
+    if len(values) > MAX_CHOICES:
+        raise InvalidInput(
+            f"A list of a filter may have up to {MAX_CHOICES} values; one has {len(values)}.", ("filter",)
+        )
+    return values
+
+
+def phrase(text: str, path: Path) -> str:
+    """A text to look for in lines. Raises InvalidInput when it has more than 200 characters."""
+    if len(text) > MAX_WORD:
+        raise InvalidInput(f"{path[-1]} must have at most {MAX_WORD} characters; it has {len(text)}.", path)
+    return clean(text)
 
 
 def search_text(text: str, path: Path) -> str:

@@ -40,7 +40,7 @@ from schema.pagination import (
 )
 from schema.ranges import TimeRange, to_range
 from schema.scalars import EventCursor, SafeInt
-from schema.task_inputs import RULE, children_arguments, given, ids, nothing, page_of, some
+from schema.task_inputs import RULE, children_arguments, given, ids, nothing, page_of, some, words
 
 if TYPE_CHECKING:
     from schema.access import Host, Project, User
@@ -69,7 +69,7 @@ def to_filter(chosen: ConversationFilter | None) -> resolvers.ConversationFilter
         project_id=ids("project", chosen.project_id or ()) if given(chosen.project_id) else None,
         host_id=ids("host", chosen.host_id or ()) if given(chosen.host_id) else None,
         flow_id=clean(str(chosen.flow_id)) if given(chosen.flow_id) else None,
-        tag=tuple(clean(tag) for tag in chosen.tag or ()) if given(chosen.tag) else None,
+        tag=words(chosen.tag or ()) if given(chosen.tag) else None,
     )
     return resolvers.ConversationFilter(selection, to_range(chosen.updated_at) if chosen.updated_at else None)
 

@@ -35,7 +35,7 @@ class LogLinesFilter:
     task_id: list[strawberry.ID] | None = some("Of any of these tasks.")
     level: list[LogLevel] | None = some("Any of these levels.")
     stream: list[LogStream] | None = some("From any of these streams.")
-    search: str | None = some("Lines that contain this text, in any case.")
+    search: str | None = some("Lines that contain this text of at most 200 characters, in any case.")
 
 
 def _after(cursor: Any) -> Any:

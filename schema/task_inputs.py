@@ -17,14 +17,15 @@ from domain.ids import parse_id
 from domain.text import clean
 from loaders.tasks import LogPageRequest
 from resolvers import tasks
-from resolvers.inputs import search_text
+from resolvers.inputs import choices, phrase, search_text
 from resolvers.pages import DEFAULT_NESTED_PAGE, DEFAULT_PAGE, MAX_LOG_PAGE, page_request
 from schema.enums import AgentType, LogLevel, LogStream, SortDirection, TaskOrderField, TaskSource, TaskStatus
 from schema.pagination import After, Before, First, Last
 from schema.ranges import TimeRange, to_range
 
 RULE = (
-    "Fields of a filter are joined by AND, the values of a list by OR; absent or null is no filter, [] matches nothing."
+    "Fields of a filter are joined by AND, the values of a list (up to 500) by OR; absent or null is no filter,"
+    " [] matches nothing."
 )
 
 
@@ -97,7 +98,7 @@ class LogFilter:
 
     level: list[LogLevel] | None = some("Any of these levels.")
     stream: list[LogStream] | None = some("From any of these streams.")
-    search: str | None = some("Lines that contain this text, in any case.")
+    search: str | None = some("Lines that contain this text of at most 200 characters, in any case.")
 
 
 KINDS = {
@@ -128,14 +129,14 @@ def given(value: Any) -> bool:
 
 
 def ids(kind: str, texts: Sequence[str]) -> tuple[UUID, ...]:
-    """The uuids of ids; one of another kind can match nothing and is left out."""
-    found = (parse_id(kind, text) for text in texts)
+    """The uuids of ids; one of another kind can match nothing and is left out. Raises InvalidInput."""
+    found = (parse_id(kind, text) for text in choices(texts))
     return tuple(key for key in found if key is not None)
 
 
 def words(values: Sequence[Any]) -> tuple[str, ...]:
-    """Enum members or strings as text."""
-    return tuple(str(value.value) if isinstance(value, Enum) else clean(str(value)) for value in values)
+    """Enum members or strings as text. Raises InvalidInput."""
+    return tuple(str(value.value) if isinstance(value, Enum) else clean(str(value)) for value in choices(values))
 
 
 def to_filter(chosen: TaskFilter | None) -> tasks.TaskFilter:
@@ -186,7 +187,7 @@ def to_lines(chosen: LogFilter | None) -> LogSelection:
     return LogSelection(
         level=words(chosen.level or ()) if given(chosen.level) else None,
         stream=words(chosen.stream or ()) if given(chosen.stream) else None,
-        search=clean(chosen.search) if chosen.search else None,
+        search=phrase(chosen.search, ("filter", "search")) if chosen.search else None,
     )
 
 

@@ -130,6 +130,36 @@ async def test_values_of_variables(filled: Server) -> None:
     assert await _refused(filled, query, deep) == {"code": "TOO_MANY_VALUES", "limit": LIMITS.values}
 
 
+# A variable's type, a field that takes it, and a filter with a list of strings in it.
+FILTERS: list[tuple[str, str, Callable[[list[str]], dict[str, Any]]]] = [
+    ("TaskFilter", "tasks(filter: $f) { nodes { id } }", lambda texts: {"agentId": texts}),
+    ("TaskFilter", "tasks(filter: $f) { nodes { id } }", lambda texts: {"model": texts}),
+    ("TaskFilter", "summary(range: {lastMs: 1}, filter: $f) { taskCount }", lambda texts: {"gitBranch": texts}),
+    ("AgentFilter", "agents(filter: $f) { nodes { id } }", lambda texts: {"hostId": texts}),
+    ("ConversationFilter", "conversations(filter: $f) { nodes { id } }", lambda texts: {"tag": texts}),
+    ("ConversationFilter", "conversations(filter: $f) { nodes { id } }", lambda texts: {"ownerId": texts}),
+    ("RunFilter", "runs(filter: $f) { nodes { id } }", lambda texts: {"projectId": texts}),
+]
+
+
+@pytest.mark.parametrize(("type_", "field", "filter_of"), FILTERS, ids=lambda value: str(value)[:12])
+async def test_lists_in_filters(
+    filled: Server, type_: str, field: str, filter_of: Callable[[list[str]], dict[str, Any]]
+) -> None:
+    query = f"query Q($f: {type_}) {{ {field} }}"
+    assert await filled.query(query, f=filter_of([f"agent_{n:032x}" for n in range(500)]))
+    error = await filled.error(query, f=filter_of(["x"] * 501))
+    assert error["extensions"] == {"code": "INVALID_INPUT", "argument": "filter"}
+    assert error["message"] == "A list of a filter may have up to 500 values; one has 501."
+
+
+async def test_texts_to_search_logs_for(filled: Server) -> None:
+    query = "query Q($f: LogFilter) { tasks(first: 1) { nodes { logs(filter: $f) { nodes { text } } } } }"
+    for text in ("x" * 200, "%", "_", "\\", "  ", "\0", "'"):
+        assert "tasks" in await filled.query(query, f={"search": text})
+    assert (await filled.error(query, f={"search": "x" * 201}))["extensions"]["code"] == "INVALID_INPUT"
+
+
 async def test_a_message_does_not_repeat_a_megabyte(filled: Server) -> None:
     query = "query Q($filter: TaskFilter) { tasks(filter: $filter) { nodes { id } } }"
     response = await filled.post(query, {"filter": {"status": ["x" * 500_000]}})
