@@ -40,6 +40,7 @@ from strawberry.execution import optimized_is_awaitable
 from execution.aside import Aside
 from execution.cost import Cost, cost_of
 from execution.fields import Context, Scope, scope_of
+from execution.introspection import introspects_only
 from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values, explained
 from execution.plans.service import Executor as PlanExecutor
 from execution.plans.service import Operation
@@ -48,7 +49,7 @@ from execution.sharing import Feed, Frame, Group, Groups, feed_of
 logger = logging.getLogger(__name__)
 
 MAX_DOCUMENTS = 1_000  # prepared operations kept; one is some 50 KiB, so 50 MiB at most
-LARGE_DOCUMENT = 4_000  # characters; preparing a shorter one takes up to 25 ms, the largest 70 ms
+LARGE_DOCUMENT = 1_000  # characters; preparing a shorter one takes up to 15 ms, the largest 70 ms
 MAX_ERRORS = 5  # validation stops there: more help nobody, and one with suggestions costs up to 5 ms
 MAX_MESSAGE = 1_000  # characters; graphql-core's repeat what was sent, up to a megabyte
 MAX_ERRORS_LARGE = 2  # in a large document an error without suggestions costs up to 12 ms
@@ -111,6 +112,7 @@ class Operations:
         self.fallbacks = self._executor.fallbacks
         self.limits = limits or Limits()
         self._aside = Aside()
+        self._turn = asyncio.Lock()
         self._describe_error = describe_error
         self._prepared: OrderedDict[tuple[str, str | None], Prepared] = OrderedDict()
         self._preparing: dict[tuple[str, str | None], asyncio.Task[Prepared]] = {}
@@ -126,10 +128,14 @@ class Operations:
         return prepared
 
     async def prepare_aside(self, query: str, operation_name: str | None = None) -> Prepared:
-        """As `prepare`, but a large document that is new keeps nobody else waiting. Raises RequestErrors."""
+        """As `prepare`, but documents that are new keep nobody else waiting. Raises RequestErrors."""
         key = (query, operation_name)
-        if key in self._prepared or not LARGE_DOCUMENT < len(query) <= self.limits.document:
+        if key in self._prepared:
             return self.prepare(query, operation_name)
+        if not LARGE_DOCUMENT < len(query) <= self.limits.document:
+            async with self._turn:  # of many new ones that come together, one in a turn of the loop
+                await asyncio.sleep(0)
+                return self.prepare(query, operation_name)
         task = self._preparing.get(key)
         if task is None:
             task = self._preparing[key] = asyncio.create_task(self._aside.run(self._prepare, query, operation_name))
@@ -149,19 +155,22 @@ class Operations:
 
     def _prepare(self, query: str, operation_name: str | None) -> Prepared:
         document = self._parse(query)
-        errors = self._validate(document)
-        if errors:
+        if errors := self._validate(document):
             raise RequestErrors([_formatted(error, "GRAPHQL_VALIDATION_FAILED") for error in errors])
         operation = get_operation_ast(document, operation_name)
         if operation is None:
             raise request_error(_which_operation(document, operation_name), "OPERATION_RESOLUTION_FAILURE")
+        try:
+            introspects = introspects_only(self.schema, document, operation, self.limits)
+        except LimitExceeded as error:
+            raise request_error(str(error), error.code, **error.extensions) from None
         return Prepared(
             document,
             operation_name,
             operation.operation.value,
             self._scopes(document),
             cost_of(self.schema, document, operation),
-            Operation(document, operation),
+            Operation(document, operation, introspects=introspects),
             feed_of(self.schema, document),
         )
 

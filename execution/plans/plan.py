@@ -109,7 +109,8 @@ async def _resolve(root: Root, run: Run) -> None:
     if declaration is None or declaration.resolve is None or arguments is None:
         raise Anomaly("root")
     try:
-        run.outcomes[root.key] = await declaration.resolve(run.context, arguments(run.variables))
+        given = await run.aside.run(arguments, run.variables) if run.aside else arguments(run.variables)
+        run.outcomes[root.key] = await declaration.resolve(run.context, given)
     except declaration.expected as error:
         run.outcomes[root.key] = Failure(error)
     except Exception as error:

@@ -15,6 +15,7 @@ from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLSchema, V
 from graphql.execution.values import VariableValues, get_argument_values
 from strawberry.types.arguments import convert_arguments
 
+from execution.aside import Aside
 from execution.fields import Batch, Context, Declaration, Failure, Scope
 from execution.plans.leaves import Anomaly
 
@@ -31,11 +32,12 @@ class Loaded:
 class Run:
     """One execution of a plan."""
 
-    __slots__ = ("context", "loaded", "outcomes", "variables")
+    __slots__ = ("aside", "context", "loaded", "outcomes", "variables")
 
-    def __init__(self, context: Context, variables: VariableValues) -> None:
+    def __init__(self, context: Context, variables: VariableValues, aside: Aside | None = None) -> None:
         self.context = context
         self.variables = variables
+        self.aside = aside  # for the arguments, when the variables are large
         self.loaded: dict[tuple[Batch, Any], Loaded] = {}
         self.outcomes: dict[str, Any] = {}  # of root fields by response key: a value, or the Exception raised
 

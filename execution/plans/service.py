@@ -25,6 +25,7 @@ from strawberry.execution import optimized_is_awaitable
 
 from execution.aside import Aside
 from execution.fields import Context, Scope
+from execution.limits import count_values
 from execution.plans.leaves import Anomaly
 from execution.plans.plan import Plan
 from execution.plans.run import Resumed, Run
@@ -34,15 +35,19 @@ logger = logging.getLogger(__name__)
 
 MAX_SOURCE = 8_000_000  # characters of all plans that are kept; compiled, one is some 8 bytes: 64 MiB
 LARGE_OPERATION = 500  # tokens; compiling a smaller one takes up to 20 ms, the largest 80 ms
+LARGE_VARIABLES = 1_000  # values; coercing and converting one takes 5 µs
 MAX_FALLBACKS = 8  # queries on graphql-core at a time: each may hold the loop for tens of milliseconds
 
 
 class Operation:
     """An operation of a valid document."""
 
-    def __init__(self, document: DocumentNode, definition: OperationDefinitionNode) -> None:
+    def __init__(
+        self, document: DocumentNode, definition: OperationDefinitionNode, *, introspects: bool = False
+    ) -> None:
         self.document = document
         self.definition = definition
+        self.introspects = introspects  # and does nothing else
         self.conditions = condition_variables(document)
         self.uncovered: Uncovered | None = None  # why no plan serves it
 
@@ -54,6 +59,7 @@ class Executor:
         self._schema = schema
         self._plans = plans
         self._aside = Aside()
+        self._turn = asyncio.Lock()
         self._kept: OrderedDict[tuple[Operation, tuple[Any, ...]], Plan] = OrderedDict()  # the last used at the end
         self._source_size = 0
         self._free = asyncio.Semaphore(MAX_FALLBACKS)
@@ -65,14 +71,18 @@ class Executor:
         """Run it once; `event` is what a subscription delivers, else None."""
         if not self._plans:
             return await self._core(operation, variables, Scope(context), event)
-        coerced = self._coerced(operation, variables)
+        aside = self._aside if variables and count_values(variables, LARGE_VARIABLES) > LARGE_VARIABLES else None
+        coerced = await aside.run(self._coerced, operation, variables) if aside else self._coerced(operation, variables)
         if isinstance(coerced, list):
             return await self._core(operation, variables, Scope(context), event)  # tells the request's errors
+        if operation.introspects:  # no resolver of ours is called, nothing is awaited
+            self.fallbacks["introspection"] += 1
+            return await self._aside.run(self._execute, operation, variables, Scope(context), None)
         try:
             plan = await self._plan_aside(operation, coerced.coerced)
         except Uncovered as uncovered:
             return await self._fall_back(operation, variables, Scope(context), event, str(uncovered))
-        run = Run(context, coerced)
+        run = Run(context, coerced, aside)
         try:
             return await plan.execute(run, event)
         except Anomaly as anomaly:
@@ -101,12 +111,16 @@ class Executor:
         )
 
     async def _plan_aside(self, operation: Operation, variables: Mapping[str, Any]) -> Plan:
-        """As `plan`, but compiling a large operation keeps nobody else waiting."""
-        if operation.document.token_count < LARGE_OPERATION:
-            return self.plan(operation, variables)
+        """As `plan`, but compiling keeps nobody else waiting."""
         conditions = tuple(map(variables.get, operation.conditions))
         known = self._known(operation, conditions)
-        return known or self._keep(operation, conditions, await self._aside.run(self._compile, operation, conditions))
+        if known is not None:
+            return known
+        if operation.document.token_count < LARGE_OPERATION:
+            async with self._turn:  # of many new ones that come together, one in a turn of the loop
+                await asyncio.sleep(0)
+                return self.plan(operation, variables)
+        return self._keep(operation, conditions, await self._aside.run(self._compile, operation, conditions))
 
     def plan(self, operation: Operation, variables: Mapping[str, Any]) -> Plan:
         """The plan for these coerced variables, compiled at first sight. Raises Uncovered."""
@@ -166,8 +180,15 @@ class Executor:
     async def _core(
         self, operation: Operation, variables: dict[str, Any] | None, scope: Scope, event: Any
     ) -> ExecutionResult:
+        try:
+            result = self._execute(operation, variables, scope, event)
+            return result if isinstance(result, ExecutionResult) else await result
+        finally:
+            scope.close()
+
+    def _execute(self, operation: Operation, variables: dict[str, Any] | None, scope: Scope, event: Any) -> Any:
         name = operation.definition.name
-        result = execute(
+        return execute(
             self._schema,
             operation.document,
             root_value=event,
@@ -177,7 +198,3 @@ class Executor:
             middleware=[scope] if isinstance(scope, Resumed) else None,
             is_awaitable=cast(Any, optimized_is_awaitable),
         )
-        try:
-            return result if isinstance(result, ExecutionResult) else await result
-        finally:
-            scope.close()
