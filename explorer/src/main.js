@@ -1,6 +1,7 @@
 // The page: sign-in first, then GraphiQL with our fetcher, our saved operations and a way to sign out.
 import { exchange, takeTicket, ticketOfAddress } from "./ticket.js";
 import "fleetgraph/workers";
+import { useGraphiQL, useGraphiQLActions } from "@graphiql/react";
 import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { createElement as h, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
@@ -9,8 +10,8 @@ import { OPERATIONS_PLUGIN } from "./operations.js";
 import { currentToken, forgetToken, keepToken } from "./session.js";
 import { SignIn } from "./signin.js";
 
-const FIRST_QUERY = `# The newest tasks of your fleet. Run: Ctrl-Enter.
-# At the left: the schema, saved operations, history.
+const FIRST_QUERY = `# The newest tasks. Run: Ctrl-Enter.
+# At the left: schema, operations.
 query NewestTasks {
   tasks(first: 10) {
     totalCount
@@ -30,6 +31,22 @@ query NewestTasks {
 `;
 const PLUGINS = [OPERATIONS_PLUGIN, HISTORY_PLUGIN];
 
+/** The name and the way out. Lives inside GraphiQL, which by itself looks at the system's colours only when it starts. */
+function Brand({ onSignOut }) {
+  const theme = useGraphiQL((state) => state.theme);
+  const { setTheme } = useGraphiQLActions();
+  useEffect(() => {
+    const dark = matchMedia("(prefers-color-scheme: dark)");
+    const follow = () => setTheme(theme);
+    dark.addEventListener("change", follow);
+    return () => dark.removeEventListener("change", follow);
+  }, [theme, setTheme]);
+  return [
+    h("span", { key: "brand", className: "brand" }, h("img", { src: "/explorer/favicon.svg", alt: "", width: 20, height: 20 }), "Fleetgraph"),
+    h("button", { key: "out", type: "button", className: "sign-out", onClick: onSignOut }, "Sign out"),
+  ];
+}
+
 function Explorer({ onSignOut, onRefused }) {
   const [{ fetcher, dispose }] = useState(() => createFetcher(onRefused));
   useEffect(() => dispose, [dispose]);
@@ -44,12 +61,7 @@ function Explorer({ onSignOut, onRefused }) {
       shouldPersistHeaders: false,
       schemaDescription: true,
     },
-    h(
-      GraphiQL.Logo,
-      null,
-      h("span", { className: "brand" }, h("img", { src: "/explorer/favicon.svg", alt: "", width: 20, height: 20 }), "Fleetgraph"),
-      h("button", { type: "button", className: "sign-out", onClick: onSignOut }, "Sign out"),
-    ),
+    h(GraphiQL.Logo, null, h(Brand, { onSignOut })),
   );
 }
 

@@ -154,6 +154,18 @@ class Tab:
         attached = (event for event in self._connection.events if event["method"] == "Target.attachedToTarget")
         return [event["params"]["targetInfo"]["url"] for event in attached]
 
+    async def resize(self, width: int, height: int) -> None:
+        """Give the window another size."""
+        await self._connection.run(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+    async def prefer(self, scheme: str) -> None:
+        """Have the system ask for light or dark colours."""
+        await self._connection.run(
+            "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}]
+        )
+
     async def screenshot(self, file: Path) -> None:
         """What a person sees, as a PNG."""
         picture = await self._connection.run("Page.captureScreenshot")

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.browser
 
 ANSWER = ".graphiql-response"
 RUN = "button.graphiql-execute-button"
+EDGES = "['.graphiql-query-editor', '.graphiql-response'].map((e) => document.querySelector(e).getBoundingClientRect())"
 
 
 def address(server: Server, fragment: str = "") -> str:
@@ -81,6 +82,24 @@ async def test_it_shows_a_live_event(tab: Tab, server: Server) -> None:
     await tab.sees('"title": "Oil the hinges"', ANSWER)
     await server.write(Batch(tasks=[build.task("latch", title="Fit the latch")]))
     await tab.sees('"title": "Fit the latch"', ANSWER)
+    assert tab.problems == []
+
+
+async def test_it_fits_the_window(tab: Tab, server: Server) -> None:
+    await sign_in(tab, server)
+    await saved(tab, "TaskDetail")
+    await tab.until("innerWidth === document.documentElement.clientWidth")  # no scroll bar
+    await tab.resize(420, 800)
+    await tab.until(f"{EDGES}.every(({{ left, right }}) => left >= 0 && right <= innerWidth)")
+    await tab.until(f"(([editor, answer]) => editor.bottom <= answer.top)({EDGES})")
+
+
+async def test_its_colours_follow_the_system(tab: Tab, server: Server) -> None:
+    await tab.prefer("light")
+    await sign_in(tab, server)
+    await tab.until("!!document.querySelector('.graphiql-query-editor .monaco-editor.vs')")
+    await tab.prefer("dark")
+    await tab.until("!!document.querySelector('.graphiql-query-editor .monaco-editor.vs-dark')")
     assert tab.problems == []
 
 
