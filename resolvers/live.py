@@ -19,11 +19,11 @@ from typing import Any, TypeAlias, TypeVar
 
 from db.outage import is_outage
 from db.pages import EventPosition
-from domain.errors import InvalidInput
 from pubsub.backoff import BackOff
 from pubsub.events import Event
 from pubsub.streams import EventStream, Expired, LogStream, Reached
 from resolvers.context import Context
+from resolvers.pages import EVENT_CURSORS, invalid_cursor
 
 T = TypeVar("T")
 
@@ -69,12 +69,7 @@ def place_of(context: Context, topic: str, after: EventPosition | None) -> int |
     if after is None:
         return None
     if after.topic != topic:
-        raise InvalidInput(
-            "The cursor in 'after' belongs to another stream. Take one that this field gave, or the eventCursor of a"
-            " page of what it follows.",
-            ("after",),
-            code="INVALID_CURSOR",
-        )
+        raise invalid_cursor("after", "it belongs to another stream", EVENT_CURSORS)
     return after.seq if after.epoch == context.reader.epoch else None
 
 

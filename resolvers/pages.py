@@ -25,6 +25,9 @@ DEFAULT_NESTED_PAGE = 10
 MAX_PAGE = 100  # rows that one screen can show, and one transaction can read without being felt by others
 MAX_LOG_PAGE = 1_000  # a log is read in longer pieces, and a line is a tenth of a task
 MAX_COUNT = 1_000_000  # index entries that a count may read: about 100 ms
+NOT_OURS = "it was not made by this server, or was cut"
+PAGE_CURSORS = "Take one from pageInfo or an edge of the same field."
+EVENT_CURSORS = "Take the cursor of an event of the same field, or the eventCursor of a page of what it follows."
 MAX_CURSOR = 4_096  # characters; ours have under 120, or hold an agent's name: 2,700 bytes by the index over it
 
 LARGEST_SUM = 10**9  # of NUMERIC(18,9)
@@ -77,7 +80,7 @@ def _encode(payload: list[Any]) -> str:
     return base64.urlsafe_b64encode(orjson.dumps(payload, default=str)).rstrip(b"=").decode()
 
 
-def _decode(text: str, argument: str) -> list[Any]:
+def _decode(text: str, argument: str, advice: str) -> list[Any]:
     try:
         if len(text) > MAX_CURSOR:
             raise ValueError("too long")
@@ -86,16 +89,14 @@ def _decode(text: str, argument: str) -> list[Any]:
         if not isinstance(payload, list) or not payload or not isinstance(payload[0], str):
             raise ValueError("no cursor of ours")
     except (ValueError, binascii.Error, UnicodeEncodeError):
-        raise invalid_cursor(argument, "it was not made by this server, or was cut") from None
+        raise invalid_cursor(argument, NOT_OURS, advice) from None
     return payload
 
 
-def invalid_cursor(argument: str, why: str) -> InvalidInput:
-    """The error of a cursor that cannot be used."""
+def invalid_cursor(argument: str, why: str, advice: str) -> InvalidInput:
+    """The error of a cursor that cannot be used; `advice` says where those come from that can."""
     return InvalidInput(
-        f"The cursor in {argument!r} cannot be used: {why}. Take one from pageInfo or an edge of the same field.",
-        (argument,),
-        code="INVALID_CURSOR",
+        f"The cursor in {argument!r} cannot be used: {why}. {advice}", (argument,), code="INVALID_CURSOR"
     )
 
 
@@ -106,15 +107,15 @@ def encode_cursor(order: Order, row: Row) -> str:
 
 def decode_cursor(order: Order, text: str, argument: str) -> tuple[Any, ...]:
     """The place that a cursor names. Raises InvalidInput (INVALID_CURSOR)."""
-    mark, *rest = _decode(text, argument)
+    mark, *rest = _decode(text, argument, PAGE_CURSORS)
     if mark == EVENT_MARK:
-        raise invalid_cursor(argument, "it is an event cursor, which only subscriptions take")
+        raise invalid_cursor(argument, "it is an event cursor, which only subscriptions take", PAGE_CURSORS)
     if mark != PAGE_MARK or not rest or rest[0] != order.name or len(rest) != len(order.columns) + 1:
-        raise invalid_cursor(argument, "it belongs to another list, or to another order of this one")
+        raise invalid_cursor(argument, "it belongs to another list, or to another order of this one", PAGE_CURSORS)
     try:
         return tuple(READERS[name](value) for name, value in zip(order.columns, rest[1:], strict=True))
     except (ValueError, TypeError, AttributeError, OverflowError, InvalidOperation):
-        raise invalid_cursor(argument, "it was not made by this server, or was cut") from None
+        raise invalid_cursor(argument, NOT_OURS, PAGE_CURSORS) from None
 
 
 def encode_event_cursor(position: EventPosition) -> str:
@@ -124,16 +125,16 @@ def encode_event_cursor(position: EventPosition) -> str:
 
 def decode_event_cursor(text: str, argument: str = "after") -> EventPosition:
     """The place in a topic that an event cursor names. Raises InvalidInput (INVALID_CURSOR)."""
-    mark, *rest = _decode(text, argument)
+    mark, *rest = _decode(text, argument, EVENT_CURSORS)
     if mark == PAGE_MARK:
-        raise invalid_cursor(argument, "it is a page cursor; take eventCursor, or the cursor of an event")
+        raise invalid_cursor(argument, "it is the cursor of a page", EVENT_CURSORS)
     try:
         epoch, topic, seq = rest
         if mark != EVENT_MARK:
             raise ValueError(mark)
         return EventPosition(UUID(hex=epoch), _text(topic), _number(seq))
     except (ValueError, TypeError, AttributeError):
-        raise invalid_cursor(argument, "it was not made by this server, or was cut") from None
+        raise invalid_cursor(argument, NOT_OURS, EVENT_CURSORS) from None
 
 
 def page_request(

@@ -277,7 +277,7 @@ def _advance(
             merge(state, values, OUTCOME)
             _set_times(state, before, values["updated_at"], values["updated_at"])
         elif strict:
-            message = f"the task is {before}, which {'is final' if before in FINAL else 'cannot become ' + status}"
+            message = f"The task is {before}, which {'is final' if before in FINAL else 'cannot become ' + status}."
             raise InvalidTransition(message, ("status",), task_id=state["id"])
         elif newer:  # what an old record says of a state that is past is no news
             applied.refused_transitions.append((state["external_id"], before, status))

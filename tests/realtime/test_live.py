@@ -113,7 +113,7 @@ async def test_cursors_of_something_else_are_refused_in_a_sentence(server: Serve
     page = (await server.query(PAGE))["tasks"]
     epoch = server.database.epoch.hex
     for after, words in [
-        (page["pageInfo"]["endCursor"], "page cursor"),
+        (page["pageInfo"]["endCursor"], "cursor of a page"),
         (cursor_of(epoch, "agents", 0), "belongs to another stream"),
         ("nonsense", "not made by this server"),
         ("", "not made by this server"),
@@ -125,6 +125,8 @@ async def test_cursors_of_something_else_are_refused_in_a_sentence(server: Serve
         (error,) = refused.value.args[0]
         assert (error["extensions"]["code"], error["extensions"]["argument"]) == ("INVALID_CURSOR", "after")
         assert words in error["message"]
+        assert "eventCursor" in error["message"]
+        assert "pageInfo" not in error["message"], "where cursors of pages come from"
 
 
 async def test_a_log_from_its_page(server: Server) -> None:

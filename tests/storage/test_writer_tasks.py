@@ -100,7 +100,7 @@ async def test_a_strict_caller_is_told_and_nothing_changes(database: Database, f
     applied, _ = await write(database, Batch(tasks=[task("t", status="CANCELLED")]))
     before = await _stored(fetch, "t")
     refused = Batch(tasks=[task("t", seconds=1, status="RUNNING", title="x")], usage=[usage("t", "u")])
-    with pytest.raises(InvalidTransition, match="CANCELLED, which is final") as caught:
+    with pytest.raises(InvalidTransition, match=r"^The task is CANCELLED, which is final\.$") as caught:
         await write(database, refused, strict=True)
     assert caught.value.task_id == applied.task_ids[ORIGIN, "t"]
     await write(database, Batch(tasks=[task("q", status="RUNNING")]))
