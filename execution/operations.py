@@ -55,6 +55,7 @@ MAX_MESSAGE = 1_000  # characters; graphql-core's repeat what was sent, up to a 
 MAX_ERRORS_LARGE = 2  # in a large document an error without suggestions costs up to 12 ms
 
 OUTAGE_S = 0.25  # between two looks at whether an outage has ended
+AWAY = "The database is away for a moment; try again."
 
 DescribeError = Callable[[BaseException], dict[str, Any] | None]
 
@@ -355,6 +356,9 @@ class Operations:
         if original is None or isinstance(original, GraphQLError):
             return _formatted(error, code or "BAD_USER_INPUT")
         described = self._timeout() if isinstance(original, TimeoutError) else self._describe_error(original)
+        if described is None and self._is_outage(original):
+            logger.warning("not answered at %s: %s: %s", error.path, type(original).__name__, original)
+            described = {"message": AWAY, "extensions": {"code": "UNAVAILABLE"}}
         if described is None:
             reference = secrets.token_hex(8)
             logger.error("unexpected error %s at %s", reference, error.path, exc_info=original)
