@@ -10,7 +10,7 @@ export PYTHON
 .PHONY: help run test test-pgbouncer soak differential bench bench-quick check lock sdl explorer clients clean venv venv-dev
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: venv ## Start Fleetgraph with its own PostgreSQL and Valkey on 127.0.0.1:5000 (HOST, PORT; Ctrl-C stops all)
 	@exec $(WITH_MAKE) $(BIN)/fleetgraph serve

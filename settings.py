@@ -100,7 +100,8 @@ def _url(given: Mapping[str, str], name: str, schemes: tuple[str, ...], example:
         return None
     if _split(text).scheme.partition("+")[0] not in schemes:
         # The value may hold a password: it is not repeated.
-        raise SettingsError(f"{name} should be a URL such as {example}")
+        hint = "; in a password write @ : / ? # % as %40 %3A %2F %3F %23 %25" if "@" in text else ""
+        raise SettingsError(f"{name} should be a URL such as {example}{hint}")
     return text
 
 

@@ -48,6 +48,7 @@ Settings come from the environment:
   FLEETGRAPH_SAMPLE      0: do not load the sample fleet into an empty embedded store
   CORS_ORIGINS           web pages of other origins that may call, separated by commas
   LOG_LEVEL              DEBUG, INFO, WARNING, ERROR (INFO)
+All of them, with examples: docs/settings.md
 """
 
 
@@ -76,9 +77,17 @@ def main() -> int:
 def _start_log(level: str) -> None:
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if level != "DEBUG":
+        logging.getLogger("asyncpg.pool").addFilter(in_one_line)  # it looks for a database that is away, and fails
         logging.getLogger("alembic").setLevel(logging.WARNING)  # what it says at INFO is nothing to an operator
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the same, and at DEBUG it writes headers, tokens in them
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # a line for every change of a watched file
+
+
+def in_one_line(record: logging.LogRecord) -> bool:
+    """Have a record tell its failure by its words, without a traceback."""
+    if record.exc_info and record.exc_info[1] is not None:
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {record.exc_info[1]}", (), None
+    return True
 
 
 def _asked(arguments: Sequence[str]) -> str | None:
@@ -112,7 +121,11 @@ def run(settings: Settings, arguments: list[str], environment: Mapping[str, str]
     """Run one command. Returns the exit code: 0 done, 1 it could not be done, 2 a mistake in the words."""
     parser = make_parser(_asked(arguments))
     try:
-        chosen = parser.parse_args(arguments)
+        chosen, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            words = [getattr(chosen, name, None) for name in ("command", "format", "action")]
+            parser.prog = " ".join(["fleetgraph", *filter(None, words)])
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     except SystemExit as stop:
         if isinstance(stop.code, str):
             print(stop.code, file=sys.stderr)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import socket
+from ipaddress import ip_address
 
-from local import LocalStoreError
+from local import LocalStoreError, announced_url
+from settings import Settings
 
 
 def address(host: str, port: int) -> str:
@@ -14,9 +16,25 @@ def address(host: str, port: int) -> str:
     return f"http://{shown}:{port}"
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server on this host."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def link(url: str, ticket: str) -> str:
     """The address that opens the explorer signed in: browsers keep what follows the # to themselves."""
     return f"{url}/graphql#ticket={ticket}"
+
+
+def explorer_of(settings: Settings) -> str | None:
+    """Where the explorer of the server of this data folder is; None when none runs, or it cannot be told."""
+    url = announced_url(settings.data_dir)
+    return None if url is None else f"{url}/graphql"
 
 
 def listen(host: str, port: int) -> socket.socket:

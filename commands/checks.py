@@ -82,6 +82,18 @@ def check_token(folder: Path, *, is_running: bool) -> Check:
     return Check("token", "ok", f"{path}, mode 0600")
 
 
+def check_folder(folder: Path) -> Check:
+    """Whether the data folder can be used, or made."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        return Check("folder", "ok", f"{folder}{'' if there == folder else ', not made yet'}")
+    advice = "give it to the user who runs Fleetgraph, or name another in FLEETGRAPH_DATA_DIR"
+    if not there.is_dir():
+        return Check("folder", "fail", f"{there} is no folder", "name another in FLEETGRAPH_DATA_DIR")
+    what = "cannot be written" if there == folder else f"cannot be made: {there} cannot be written"
+    return Check("folder", "fail", f"{folder} {what}", advice)
+
+
 def check_disk(folder: Path) -> Check:
     """Room for the data folder."""
     there = next(place for place in (folder, *folder.parents) if os.path.exists(place))

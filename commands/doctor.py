@@ -18,6 +18,7 @@ from commands.checks import (
     Check,
     check_disk,
     check_explorer,
+    check_folder,
     check_server,
     check_token,
     check_transcripts,
@@ -83,6 +84,7 @@ def examine(settings: Settings, environment: Mapping[str, str], version: str, cl
     return [
         server,
         *stores,
+        check_folder(settings.data_dir),
         check_token(settings.data_dir, is_running=is_running),
         check_disk(settings.data_dir),
         check_explorer(settings),

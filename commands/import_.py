@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from commands.address import explorer_of
 from commands.import_claude_code import STOPPED, folders_of, import_claude_code, watched
 from commands.import_claude_loop import import_claude_loop, timezone, watched_loops
 from commands.stores import borrow_stores
@@ -92,6 +93,7 @@ def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str
             clock=clock,
             publish=publish,
             show_progress=sys.stdout.isatty() and not chosen.json,
+            explorer=explorer_of(settings),
             as_json=chosen.json,
             output=sys.stdout,
             errors=sys.stderr,
@@ -117,6 +119,7 @@ def run_claude_loop(settings: Settings, chosen: argparse.Namespace, _environment
             found,
             host=host,
             zone=zone,
+            explorer=explorer_of(settings),
             as_json=chosen.json,
             clock=clock,
             publish=publish,

@@ -37,6 +37,7 @@ async def import_claude_code(
     clock: Clock,
     publish: Publish,
     show_progress: bool,
+    explorer: str | None = None,
     as_json: bool = False,
     output: TextIO,
     errors: TextIO,
@@ -70,7 +71,7 @@ async def import_claude_code(
     if as_json:
         print(report_json(report, elapsed, host, totals), file=output)
     else:
-        for line in [*report_lines(report, elapsed), *_store_lines(totals, host, report)]:
+        for line in [*report_lines(report, elapsed), *_store_lines(totals, host, report, explorer)]:
             print(line, file=output)
     return 1 if report.unreadable else 0
 
@@ -168,7 +169,13 @@ def report_lines(report: Report, elapsed: timedelta) -> list[str]:
     return lines
 
 
-def _store_lines(totals: imports.HostTotalsRow | None, host: str, report: Report) -> list[str]:
+def see_them(explorer: str | None, operation: str) -> str:
+    """Where to look at what was imported; `explorer` is its address, when a server runs here."""
+    where = explorer or "`make run` prints its address"
+    return f"See them in the explorer ({where}): Operations, {operation}"
+
+
+def _store_lines(totals: imports.HostTotalsRow | None, host: str, report: Report, explorer: str | None) -> list[str]:
     if totals is None:
         return []
     lines = [
@@ -178,5 +185,5 @@ def _store_lines(totals: imports.HostTotalsRow | None, host: str, report: Report
     if totals.unpriced_models:
         lines.append(f"No price is known for: {', '.join(totals.unpriced_models)}; their calls cost null, not 0")
     if report.written["new_tasks"]:
-        lines.append("See them: fleetgraph serve, then open the printed address and run the query TaskBoard")
+        lines.append(see_them(explorer, "TaskBoard"))
     return lines

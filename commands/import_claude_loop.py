@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
+from commands.import_claude_code import see_them
 from commands.report_json import report_json
 from db.database import Database
 from db.queries import imports
@@ -36,6 +37,7 @@ async def import_claude_loop(
     zone: tzinfo | None,
     clock: Clock,
     publish: Publish,
+    explorer: str | None = None,
     as_json: bool = False,
     output: TextIO,
     errors: TextIO,
@@ -56,7 +58,7 @@ async def import_claude_loop(
     if as_json:
         print(report_json(report, elapsed, host, totals), file=output)
     else:
-        for line in [*report_lines(report, elapsed), *_store_lines(totals, host)]:
+        for line in [*report_lines(report, elapsed), *_store_lines(totals, host, explorer)]:
             print(line, file=output)
     return 1 if report.unreadable else 0
 
@@ -118,7 +120,7 @@ def report_lines(report: Report, elapsed: timedelta) -> list[str]:
     return lines
 
 
-def _store_lines(totals: imports.LoopTotalsRow | None, host: str) -> list[str]:
+def _store_lines(totals: imports.LoopTotalsRow | None, host: str, explorer: str | None) -> list[str]:
     if totals is None:
         return []
     reported = "" if totals.reported_cost_usd is None else f"; ${totals.reported_cost_usd:,.2f} by the runs' own sums"
@@ -128,5 +130,5 @@ def _store_lines(totals: imports.LoopTotalsRow | None, host: str) -> list[str]:
         f" ${totals.cost_usd:,.2f} by their model calls{reported}"
     ]
     if totals.run_count:
-        lines.append("See them: fleetgraph serve, then open the printed address and run the query RunBoard")
+        lines.append(see_them(explorer, "RunBoard"))
     return lines

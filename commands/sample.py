@@ -54,9 +54,9 @@ async def _change(settings: Settings, urls: StoreUrls, action: str, *, as_json: 
                 async with database.write() as transaction:
                     erased = await erase_host(transaction, SAMPLE_HOST)
                 await bus.publish(transaction.emitted, transaction.log_heads)
-                counts = {"tasks": erased.tasks, "conversations": erased.conversations}
+                counts = {"tasks": erased.tasks, "conversations": erased.conversations, "runs": erased.runs}
                 told = (
-                    f"The sample fleet was removed: {erased.tasks} tasks, {erased.conversations} conversations."
+                    f"The sample fleet was removed: {_listed(counts)}."
                     if erased.tasks
                     else "There is no sample fleet to remove."
                 )
@@ -88,12 +88,14 @@ async def _load(database: Database, bus: Bus, now: datetime) -> dict[str, int]:
         await bus.publish(transaction.emitted, transaction.log_heads)
 
     report = await load_sample(database, now=now, publish=publish)
-    return {"tasks": report.written["new_tasks"], "conversations": report.written["new_conversations"]}
+    return {name: report.written[f"new_{name}"] for name in ("tasks", "conversations", "runs")}
 
 
 def _words(loaded: dict[str, int]) -> str:
     if not loaded["tasks"]:
         return "The sample fleet is there already."
-    return (
-        f"A sample fleet was loaded: {loaded['tasks']} tasks in {loaded['conversations']} conversations, all invented."
-    )
+    return f"A sample fleet was loaded: {_listed(loaded)}, all invented."
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name if count != 1 else name[:-1]}" for name, count in counts.items())

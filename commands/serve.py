@@ -18,7 +18,7 @@ import uvicorn
 import uvloop
 
 from app import open_service
-from commands.address import address, link, listen
+from commands.address import address, is_loopback, link, listen
 from commands.program import program
 from commands.sample import load_if_new
 from commands.server_log import note, server_log
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=run)
 
 
-def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
+def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str, str]) -> int:
     """Run it."""
     host, port = chosen.host or settings.host, chosen.port or settings.port
     try:
@@ -58,7 +58,7 @@ def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[st
             open_stores(settings) as urls,
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
-            runner.run(_serve(settings, urls, folder, listener, address(host, port)))
+            runner.run(_serve(settings, urls, folder, listener, host, program(environment)))
     except KeyboardInterrupt:  # before it was up, or once more while it stopped
         pass
     print("Fleetgraph has stopped.", file=sys.stderr)
@@ -116,9 +116,8 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def welcome(version: str, url: str, token: Path, sample: str | None, ticket: str | None) -> str:
+def welcome(called: str, url: str, token: Path, sample: str | None, ticket: str | None, host: str) -> str:
     """What a person needs to know to begin. Without a ticket, where its output may be a log, no link is in it."""
-    called = program()
     explorer = [
         f"  explorer  {link(url, ticket) if ticket else url + '/graphql'}",
         f"            signed in, once, within a minute (another such link: `{called} token --link`)"
@@ -126,10 +125,12 @@ def welcome(version: str, url: str, token: Path, sample: str | None, ticket: str
         else f"            (`{called} token --link` prints a link that opens it signed in)",
     ]
     lines = [
-        f"Fleetgraph {version} is up.",
+        f"Fleetgraph {VERSION} is up.",
         *explorer,
         f"  token     in {token} (`{called} token` prints it)",
     ]
+    if not is_loopback(host):
+        lines.append(f"  open      to other machines, and not encrypted: HOST is {host}")
     if sample is not None:
         lines += [
             f"  sample    {sample} Remove it: {called} sample remove",
@@ -139,8 +140,9 @@ def welcome(version: str, url: str, token: Path, sample: str | None, ticket: str
 
 
 async def _serve(
-    settings: Settings, urls: StoreUrls, folder: DataFolder | None, listener: socket.socket, url: str
+    settings: Settings, urls: StoreUrls, folder: DataFolder | None, listener: socket.socket, host: str, called: str
 ) -> None:
+    url = address(host, listener.getsockname()[1])
     await migrate.upgrade(urls.database_url)
     async with open_service(settings, urls.database_url, urls.redis_url) as app:
         sample = None
@@ -153,7 +155,7 @@ async def _serve(
             folder.announce(url)
         note("Fleetgraph %s serves at %s (process %d)", VERSION, url, os.getpid())
         ticket = Tickets(settings.data_dir).make(now()) if sys.stdout.isatty() else None
-        print(welcome(VERSION, url, settings.data_dir / NAME, sample, ticket), flush=True)
+        print(welcome(called, url, settings.data_dir / NAME, sample, ticket, host), flush=True)
         try:
             await server.serve(sockets=[listener])
         finally:

@@ -15,3 +15,9 @@ class AlreadyRunning(LocalStoreError):
         super().__init__(message)
         self.url = url
         self.pid = pid
+
+
+def reason(error: OSError) -> str:
+    """Why a folder, or a file in it, cannot be used, in words."""
+    is_file = isinstance(error, FileExistsError | NotADirectoryError)
+    return "that is not a folder" if is_file else error.strerror or str(error)

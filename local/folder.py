@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from local.errors import AlreadyRunning, LocalStoreError
+from local.errors import AlreadyRunning, LocalStoreError, reason
 
 LOCK_NAME = "lock"
 # `is_held` takes the lock for a moment; a start that falls into that moment tries again.
@@ -33,7 +33,7 @@ class DataFolder:
             lock = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise LocalStoreError(
-                f"The data folder {self.path} cannot be used ({error.strerror}): "
+                f"The data folder {self.path} cannot be used ({reason(error)}): "
                 "give it to the user who runs Fleetgraph, or name another in FLEETGRAPH_DATA_DIR."
             ) from error
         for tries_left in reversed(range(LOCK_TRIES)):

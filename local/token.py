@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from local.errors import LocalStoreError
+from local.errors import LocalStoreError, reason
 
 NAME = "token"
 PREFIX = "fgl_"  # tells people and secret scanners what it is
@@ -49,7 +49,7 @@ class LocalToken:
 
     def _unusable(self, error: OSError) -> LocalStoreError:
         return LocalStoreError(
-            f"the token file {self.path} cannot be used ({error.strerror}): give the folder to the user who runs"
+            f"the token file {self.path} cannot be used ({reason(error)}): give the folder to the user who runs"
             " Fleetgraph, or name another in FLEETGRAPH_DATA_DIR"
         )
 

@@ -124,6 +124,24 @@ def not_ours(tmp_path: Path) -> Iterator[Path]:
             folder.chmod(0o700)
 
 
+def test_doctor_sees_that_a_data_folder_cannot_be(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, found = diagnose(say, data_dir=tmp_path / "file" / "data")
+    assert (code, found["folder"]["state"]) == (1, "fail")
+    assert found["folder"]["finding"] == f"{tmp_path}/file is no folder"
+    code, found = diagnose(say)
+    assert (code, found["folder"]["finding"]) == (0, f"{tmp_path}/data, not made yet")
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(65534)  # whom nothing here belongs to
+    try:
+        code, found = diagnose(say, data_dir=Path("/usr/fleetgraph/data"))
+    finally:
+        os.seteuid(user)
+    assert (code, found["folder"]["state"]) == (1, "fail")
+    assert found["folder"]["finding"] == "/usr/fleetgraph/data cannot be made: /usr cannot be written"
+
+
 def test_the_folder_of_another_user(say: Say, not_ours: Path) -> None:
     for words in (["stop"], ["status"], ["logs"], ["doctor"]):
         code, said, wrong = say(*words)

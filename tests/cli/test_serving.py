@@ -17,7 +17,9 @@ def test_the_first_start_has_a_fleet_to_show(fleet: Served) -> None:
     assert tasks["totalCount"] == len(tasks["nodes"]) >= 10
     assert sum(task["usage"]["costUsd"] for task in tasks["nodes"]) > 0
     assert f"{fleet.url}/graphql" in fleet.output
-    assert re.search(r"A sample fleet was loaded: \d+ tasks .*Remove it: .*fleetgraph sample remove", fleet.output)
+    assert re.search(r"A sample fleet was loaded: \d+ tasks, \d+ conversations, 1 run, all invented\.", fleet.output)
+    typed = f"FLEETGRAPH_DATA_DIR={fleet.folder} .*fleetgraph"  # as another terminal needs it
+    assert re.search(f"Remove it: {typed} sample remove\n", fleet.output)
     assert "fleetgraph import claude-code" in fleet.output
 
 
@@ -70,6 +72,7 @@ def test_an_import_goes_into_the_store_of_the_running_server(fleet: Served, tmp_
     assert "Wrote 1 tasks, 1 conversations, 1 messages" in done.stdout
     assert f"{tmp_path}/s.jsonl:2: not JSON" in done.stdout
     assert "In the store from laptop: 1 tasks" in done.stdout
+    assert f"See them in the explorer ({fleet.url}/graphql)" in done.stdout
     titles = fleet.post("{ tasks(first: 50) { nodes { title } } }").json()["data"]["tasks"]["nodes"]
     assert {"title": "Count the words"} in titles
 

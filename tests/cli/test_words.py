@@ -1,8 +1,10 @@
 """What the command line says to mistakes: one line that says what to do, exit code 2 for words and 1 for all else."""
 
 import json
+import logging
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import run, sdl
+from commands import in_one_line, run, sdl
 from local import DataFolder, LocalStores
 from local.postgres import url_at
 from settings import Settings, SettingsError
@@ -56,6 +58,11 @@ def say(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Say:
         ("FLEETGRAPH_DATA_DIR", "~nobody-of-that-name/x", "FLEETGRAPH_DATA_DIR is '~nobody-of-that-name/x'"),
         ("DATABASE_URL", f"mysql://u:{SECRET}@h/x", "DATABASE_URL should be a URL such as postgresql"),
         ("DATABASE_URL", f"postgresql://u:{SECRET}@[/x", "DATABASE_URL should be a URL"),
+        (
+            "DATABASE_URL",
+            f"postgresql://u:p@s:{SECRET}/x@h/y",
+            "DATABASE_URL should .*; in a password write @",
+        ),
         ("REDIS_URL", f"http://:{SECRET}@h", "REDIS_URL should be a URL such as redis://host:6379/0"),
         ("REDIS_URL", f"redis://:{SECRET}@h:x/0", "REDIS_URL should be a URL"),
         ("AGENT_ENGINE_URL", "engine", "AGENT_ENGINE_URL should be a URL such as http://"),
@@ -95,6 +102,7 @@ def test_a_bad_value_ends_the_program(tmp_path: Path) -> None:
     [
         (["serv"], "argument COMMAND: invalid choice: 'serv'"),
         (["serve", "--prt", "1"], "unrecognized arguments: --prt 1"),
+        (["sample", "load", "--jsn"], "unrecognized arguments: --jsn"),
         (["serve", "--port", "99999"], "argument --port: '99999' is no number from 1 to 65535"),
         (["import"], "the following arguments are required: FORMAT"),
         (["import", "codex"], "argument FORMAT: invalid choice: 'codex'"),
@@ -105,7 +113,8 @@ def test_a_bad_value_ends_the_program(tmp_path: Path) -> None:
 def test_mistakes_in_the_words(say: Say, words: list[str], answer: str) -> None:
     code, said, wrong = say(*words)
     assert (code, said, wrong.count("\n")) == (2, "", 1)
-    assert re.fullmatch(rf"fleetgraph[\w -]*: {re.escape(answer)}.* \(see fleetgraph[\w -]* --help\)\n", wrong)
+    assert re.fullmatch(rf"(fleetgraph[\w -]*): {re.escape(answer)}.* \(see \1 --help\)\n", wrong)
+    assert "unrecognized" not in answer or wrong.startswith(f"fleetgraph {words[0]}"), "the help that has the words"
 
 
 def test_help_is_for_people(say: Say) -> None:
@@ -129,6 +138,15 @@ def test_help_is_for_people(say: Say) -> None:
     assert say("--version")[:2] == (0, f"fleetgraph {sdl_version()}\n")
 
 
+def test_a_failure_that_a_library_tells_is_one_line() -> None:
+    try:
+        raise ConnectionRefusedError("nobody listens")
+    except ConnectionRefusedError:
+        record = logging.LogRecord("asyncpg.pool", logging.WARNING, "", 1, "No %s", ("connection",), sys.exc_info())
+    assert in_one_line(record)
+    assert logging.Formatter().format(record) == "No connection: nobody listens"
+
+
 def sdl_version() -> str:
     from settings import VERSION
 
@@ -150,6 +168,7 @@ def test_a_data_folder_that_cannot_be(say: Say, tmp_path: Path, words: list[str]
     (tmp_path / "file").touch()
     code, said, wrong = say(*words, data_dir=tmp_path / "file")
     assert (code, said, wrong.count("\n")) == (1, "", 1)
+    assert "(that is not a folder)" in wrong
     assert "name another in FLEETGRAPH_DATA_DIR" in wrong
 
 

@@ -252,8 +252,8 @@ def test_stores_of_ones_own_are_served_where_the_settings_say(settings: Settings
 
 def test_the_welcome_has_a_link_only_for_a_person() -> None:
     url = "http://127.0.0.1:5000"
-    assert link(url, "abc") in welcome("1", url, Path("token"), None, "abc")
-    logged = welcome("1", url, Path("token"), None, None)
+    assert link(url, "abc") in welcome("fleetgraph", url, Path("token"), None, "abc", "127.0.0.1")
+    logged = welcome("fleetgraph", url, Path("token"), None, None, "127.0.0.1")
     assert "ticket=" not in logged
     assert "token --link" in logged
 
