@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from explorer import build, cdn
@@ -64,8 +64,9 @@ class Explorer:
     cdn: bool = False
 
     def routes(self) -> list[Route]:
-        """The page's files and the saved operations, under /explorer."""
+        """The page's files and the saved operations, under /explorer; and the way from the bare address to the page."""
         return [
+            Route("/", lambda _: RedirectResponse("/graphql"), name="home"),
             Route("/explorer/operations.json", self._operations, name="explorer-operations"),
             Route("/explorer/{name}", self._file, name="explorer-file"),
         ]

@@ -56,6 +56,11 @@ class Browser:
         return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]).decode()
 
 
+async def test_the_address_alone_leads_to_it(tmp_path: Path) -> None:
+    status, headers, _ = await Browser(Explorer(dist=tmp_path, operations=tmp_path)).get("/")
+    assert (status, headers["location"]) == (307, "/graphql")
+
+
 @pytest.fixture
 def dist(tmp_path: Path) -> Path:
     folder = tmp_path / "explorer" / "dist"
