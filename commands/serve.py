@@ -25,6 +25,7 @@ from commands.server_log import note, server_log
 from commands.stores import hold_folder, open_stores
 from db import migrate
 from execution.connections import Bounds, bounded
+from execution.websocket_wire import FrameProtocol
 from explorer.build import default_dist, start
 from local import DataFolder, StoreUrls
 from local.ticket import Tickets
@@ -73,7 +74,7 @@ def _port(text: str) -> int:
 
 def uvicorn_config(app: Any, bounds: Bounds | None = None) -> uvicorn.Config:
     """How uvicorn runs the application: here and in the tests alike."""
-    http, ws = bounded(bounds or Bounds(connections=_most_connections()))
+    http, ws = bounded(bounds or Bounds(connections=_most_connections()), FrameProtocol)
     return uvicorn.Config(
         app,
         loop="uvloop",

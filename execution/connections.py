@@ -34,10 +34,10 @@ class Bounds:
     frames: int = 4 * 1024  # the same of a WebSocket: 680 of the smallest frames, some 4 ms
 
 
-def bounded(bounds: Bounds) -> tuple[type[BoundedHttp], type[BoundedSocket]]:
-    """The protocols for uvicorn's `http` and `ws`."""
+def bounded(bounds: Bounds, socket: type[BoundedSocket] | None = None) -> tuple[type[BoundedHttp], type[BoundedSocket]]:
+    """The protocols for uvicorn's `http` and `ws`, the latter of the given kind."""
     given = {"bounds": bounds}
-    return type("BoundedHttp", (BoundedHttp,), given), type("BoundedSocket", (BoundedSocket,), given)
+    return type("BoundedHttp", (BoundedHttp,), given), type("BoundedSocket", (socket or BoundedSocket,), given)
 
 
 class _Phase(Enum):
@@ -217,7 +217,9 @@ class BoundedHttp(HttpToolsProtocol):
     # How long it takes
 
     def _look(self) -> None:
-        """Drop a peer that lets us wait. Goes on for a WebSocket, whose protocol has taken over, until it is closed."""
+        """Drop a peer that lets us wait. Goes on for a WebSocket until it is closed, or looks after its own times."""
+        if getattr(self.transport.get_protocol(), "keeps_time", False):
+            return
         now = self.loop.time()
         unsent = self.transport.get_write_buffer_size()
         if self.transport.is_closing() and not unsent:

@@ -24,7 +24,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequen
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import strawberry
 from graphql import GraphQLField, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema
@@ -56,6 +56,14 @@ class Kind(Enum):
     FEED = "feed"
 
 
+class Stand(NamedTuple):
+    """Where a stream stands behind an event."""
+
+    place: int  # grows along the stream
+    cursor: str  # the same, for clients and to open another source there
+    is_live: bool = False  # nothing older is to come
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """What the schema says of one field."""
@@ -71,7 +79,7 @@ class Declaration:
     judge: Callable[..., Any] | None = None  # CONTEXTUAL: (row, context); JUDGED: (row, context, what was read)
     expected: tuple[type[Exception], ...] = ()  # MUTATION: failures that are members of its result union
     share: Callable[[Any], Hashable] | None = None  # FEED: what tells an event from every other of the stream
-    cursor: Callable[[Any], str] | None = None  # FEED: where the stream stands behind an event
+    stand: Callable[[Any], Stand] | None = None  # FEED: where the stream stands behind an event
 
 
 class Failure:
@@ -372,14 +380,15 @@ def feed(
     description: str,
     arguments: Arguments | None = None,
     share: Callable[[Any], Hashable] | None = None,
-    cursor: Callable[[Any], str] | None = None,
+    stand: Callable[[Any], Stand] | None = None,
 ) -> Any:
     """A field of Subscription: iterates ``resolve(context, args)``; each event gets loaders of its own.
 
     It yields events, or lists of events that are there at the same time and may be executed together.
 
     With `share`, an event is executed and encoded once for all whose operation, variables and rights are the same:
-    the field must not depend on who asks in any other way. ``share(event)`` of None is an event for one alone.
+    the field must not depend on who asks in any other way. ``share(event)`` of None is a mark of the stream, for one
+    alone. `share` needs `stand`, which says of every event where the stream stands behind it, and an argument `after`.
     """
     takes_after = arguments is not None and AFTER in inspect.signature(arguments).parameters
 
@@ -395,7 +404,7 @@ def feed(
             if close is not None:
                 await close()
 
-    declaration = Declaration(Kind.FEED, scope, arguments=arguments, resolve=resolve, share=share, cursor=cursor)
+    declaration = Declaration(Kind.FEED, scope, arguments=arguments, resolve=resolve, share=share, stand=stand)
     return strawberry.subscription(
         resolver=_with_arguments(run, arguments), description=description, metadata={METADATA: declaration}
     )

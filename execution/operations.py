@@ -11,15 +11,13 @@ import json
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from graphql import (
     DocumentNode,
-    ExecutionResult,
-    Executor,
     FieldNode,
     GraphQLError,
     GraphQLInterfaceType,
@@ -29,22 +27,20 @@ from graphql import (
     TypeInfo,
     TypeInfoVisitor,
     Visitor,
-    create_source_event_stream,
     get_operation_ast,
     parse,
     validate,
     visit,
 )
-from strawberry.execution import optimized_is_awaitable
 
 from execution.aside import Aside
 from execution.cost import Cost, cost_of
-from execution.fields import Context, Scope, scope_of
+from execution.fields import Context, scope_of
 from execution.introspection import introspects_only
 from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values, explained
 from execution.plans.service import Executor as PlanExecutor
 from execution.plans.service import Operation
-from execution.sharing import Feed, Frame, Group, Groups, feed_of
+from execution.sharing import Feed, feed_of
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +113,6 @@ class Operations:
         self._describe_error = describe_error
         self._prepared: OrderedDict[tuple[str, str | None], Prepared] = OrderedDict()
         self._preparing: dict[tuple[str, str | None], asyncio.Task[Prepared]] = {}
-        self._groups = Groups()
 
     def prepare(self, query: str, operation_name: str | None = None) -> Prepared:
         """Parse and validate, or find what was prepared before. Raises RequestErrors."""
@@ -254,80 +249,23 @@ class Operations:
         if root is not None and any(self._is_outage(_cause(error)) for error in answer.errors or ()):
             raise _Outage
         if answer.data is None and answer.errors and all(not error.path for error in answer.errors):
-            raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in answer.errors])
+            raise RequestErrors([self.shown(error, "BAD_USER_INPUT") for error in answer.errors])
         shown: dict[str, Any] = {"data": answer.data}
         if answer.errors:
-            shown["errors"] = [self._shown(error) for error in answer.errors]
+            shown["errors"] = [self.shown(error) for error in answer.errors]
         return shown
 
-    async def subscribe(
-        self,
-        prepared: Prepared,
-        variables: dict[str, Any] | None,
-        make_context: Callable[[], Context],
-        scopes: frozenset[str],
-        after: str | None = None,
-    ) -> AsyncGenerator[Frame]:
-        """Start a subscription; iterate its frames. Raises RequestErrors when it cannot start.
-
-        Every event is executed in a context of its own, so that nothing loaded for one is shown in the next; once for
-        all who share it. `scopes` are the viewer's; `after` goes before the document's own.
-        """
-        self.check_cost(prepared, variables)
-        executor = Executor.build(
-            self.schema, prepared.document, None, Scope(make_context(), after), variables, prepared.operation_name
-        )
-        if isinstance(executor, list):
-            raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in executor])
-        stream: Any = create_source_event_stream(executor)
-        source = await stream if optimized_is_awaitable(stream) else stream
-        if isinstance(source, ExecutionResult):
-            raise RequestErrors([self._shown(error, "BAD_USER_INPUT") for error in source.errors or ()])
-        group = self._groups.join(prepared, None if prepared.feed is None else prepared.feed.key(variables, scopes))
-        return self._frames(prepared, variables, make_context, source, group)
-
-    async def _frames(
-        self,
-        prepared: Prepared,
-        variables: dict[str, Any] | None,
-        make_context: Callable[[], Context],
-        source: Any,
-        group: Group,
-    ) -> AsyncGenerator[Frame]:
-        declaration = None if prepared.feed is None else prepared.feed.declaration
-        share, cursor = (declaration.share, declaration.cursor) if declaration is not None else (None, None)
-
-        async def make(events: list[Any]) -> list[Frame]:
-            answers = await self._show(prepared, variables, make_context, events)
-            return [
-                Frame(encode(answer), None if cursor is None else cursor(event))
-                for event, answer in zip(events, answers, strict=True)
-            ]
-
-        group.member_count += 1
-        try:
-            async for found in source:
-                events = found if isinstance(found, list) else [found]
-                for frame in await group.frames([share and share(event) for event in events], events, make):
-                    yield frame
-        except RequestErrors:
-            raise
-        except GraphQLError as error:
-            raise RequestErrors([self._shown(error)]) from None
-        except Exception as error:
-            raise RequestErrors([self._shown(GraphQLError(str(error), original_error=error))]) from None
-        finally:
-            group.member_count -= 1
-            await source.aclose()
-
-    async def _show(
+    async def show(
         self,
         prepared: Prepared,
         variables: dict[str, Any] | None,
         make_context: Callable[[], Context],
         events: list[Any],
     ) -> list[dict[str, Any]]:
-        """The results of events, together where that can be."""
+        """The results of a subscription's events, together where that can be; each is executed in a context of its own.
+
+        So nothing that was loaded for one is shown in the next.
+        """
         if len(events) > 1:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.limits.seconds):
@@ -350,7 +288,7 @@ class Operations:
         text = f"This took longer than {self.limits.seconds:g} s and was stopped; ask for less at a time."
         return {"message": text, "extensions": {"code": "TIMEOUT"}}
 
-    def _shown(self, error: GraphQLError, code: str | None = None) -> dict[str, Any]:
+    def shown(self, error: GraphQLError, code: str | None = None) -> dict[str, Any]:
         """The error as the client may see it."""
         original = _cause(error)
         if original is None or isinstance(original, GraphQLError):
@@ -379,11 +317,16 @@ def _cause(error: GraphQLError) -> BaseException | None:
 
 def encode(value: Any) -> str:
     """JSON text."""
+    return encoded(value).decode()
+
+
+def encoded(value: Any) -> bytes:
+    """JSON."""
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value)
     except TypeError:
         # Lone surrogates and integers over 64 bits: what the strict encoder refuses, this one writes.
-        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 def _formatted(error: GraphQLError, code: str) -> dict[str, Any]:

@@ -23,7 +23,9 @@ Check = Callable[[Sequence[str]], Awaitable[Sequence[Viewer | None]]]
 
 
 @dataclass(eq=False, slots=True)
-class _Session:
+class Session:
+    """One that is open."""
+
     token: str
     scopes: frozenset[str]
     end: Callable[[], Any]
@@ -35,23 +37,32 @@ class Sessions:
     def __init__(self, check: Check, interval_s: float = INTERVAL_S) -> None:
         self._check = check
         self._interval_s = interval_s
-        self._open: set[_Session] = set()
+        self._open: set[Session] = set()
         self._checking: asyncio.Task[None] | None = None
 
-    @contextmanager
-    def session(self, token: str | None, viewer: Viewer, end: Callable[[], Any]) -> Iterator[None]:
-        """A session while the block runs; `end` is called once when its token is worth nothing, or something else."""
-        session = _Session(token or "", viewer.scopes, end)
+    def open(self, token: str | None, viewer: Viewer, end: Callable[[], Any]) -> Session:
+        """Open a session; `end` is called once when its token is worth nothing, or something else."""
+        session = Session(token or "", viewer.scopes, end)
         self._open.add(session)
         if self._checking is None:
             self._checking = asyncio.create_task(self._run(), name="session-check")
+        return session
+
+    def close(self, session: Session) -> None:
+        """It is over; once more does no harm."""
+        self._open.discard(session)
+        if not self._open and self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
+
+    @contextmanager
+    def session(self, token: str | None, viewer: Viewer, end: Callable[[], Any]) -> Iterator[None]:
+        """A session while the block runs."""
+        session = self.open(token, viewer, end)
         try:
             yield
         finally:
-            self._open.discard(session)
-            if not self._open and self._checking is not None:
-                self._checking.cancel()
-                self._checking = None
+            self.close(session)
 
     def __len__(self) -> int:
         return len(self._open)

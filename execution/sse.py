@@ -7,7 +7,8 @@ Protocol: https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md. Each
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -17,16 +18,18 @@ from starlette.types import Receive, Scope, Send
 
 from execution.documents import Documents
 from execution.fields import Context
+from execution.following import Frame
 from execution.http import Authenticate, Viewer, bearer_token
-from execution.operations import Operations, RequestErrors, encode
+from execution.operations import Operations, RequestErrors, encode, encoded
 from execution.requests import Asked, Parameters, Refused, read
 from execution.sessions import Sessions
-from execution.sharing import Frame
+from execution.subscriptions import subscribe
 
 MEDIA_TYPE = "text/event-stream"
 LAST_EVENT_ID = "last-event-id"
 KEEP_ALIVE_S = 12.0  # below the idle time-out of the usual proxies
 SEND_TIMEOUT_S = 10.0  # a peer that takes nothing for so long is not reading
+OUTBOX = 50  # frames that may wait for a peer: what is further behind is read again when it comes to that
 HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 
 
@@ -79,14 +82,62 @@ class EventStreamEndpoint:
         operations.check(prepared, viewer.scopes)
         if prepared.operation_type != "subscription":
             answer = await operations.execute(prepared, variables, self._make_context(viewer))
-            yield Frame(encode(answer), None)
+            yield Frame(encoded(answer))
             return
-        frames = await operations.subscribe(
-            prepared, variables, lambda: self._make_context(viewer), viewer.scopes, after
+        following = await subscribe(
+            operations, prepared, variables, lambda: self._make_context(viewer), viewer.scopes, after
         )
-        async with aclosing(frames):
-            async for frame in frames:
+        outbox = _Outbox()
+        following.begin(outbox)
+        try:
+            async for frame in outbox:
                 yield frame
+        finally:
+            following.cancel()
+
+
+class _Outbox:
+    """Frames on their way to one stream, a bounded number: following.Reader, and what iterates them."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Frame] = deque()
+        self._moved = asyncio.Event()  # something was put in, or taken out
+        self._is_over = False
+        self._failure: Exception | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """See Reader."""
+        return len(self._frames) >= OUTBOX
+
+    def take(self, frames: Sequence[Frame]) -> None:
+        """See Reader."""
+        self._frames.extend(frames)
+        self._moved.set()
+
+    async def room(self) -> None:
+        """See Reader."""
+        while self.is_full:
+            self._moved.clear()
+            await self._moved.wait()
+
+    def end(self, failure: Exception | None) -> None:
+        """See Reader."""
+        self._is_over, self._failure = True, failure
+        self._moved.set()
+
+    async def __aiter__(self) -> AsyncGenerator[Frame]:
+        """The frames, to the end of the stream. Raises its failure."""
+        while True:
+            while self._frames:
+                yield self._frames.popleft()
+                self._moved.set()
+            if self._is_over:
+                break
+            self._moved.clear()
+            await self._moved.wait()
+        if self._failure is not None:
+            raise self._failure
 
 
 def _refusal(refused: Refused) -> Response:
@@ -139,8 +190,8 @@ class _EventStream(Response):
         try:
             async with aclosing(self._frames) as frames:
                 async for frame in frames:
-                    place = "" if frame.cursor is None else f"id: {frame.cursor}\n"
-                    await self._say(send, f"{place}event: next\ndata: {frame.text}\n\n")
+                    place = "" if frame.stand is None else f"id: {frame.stand.cursor}\n"
+                    await self._say(send, f"{place}event: next\ndata: {frame.body.decode()}\n\n")
         except RequestErrors as refused:
             await self._say(send, f"event: next\ndata: {encode({'errors': refused.errors})}\n\n")
         await self._say(send, "event: complete\ndata:\n\n")

@@ -1,7 +1,8 @@
 """GraphQL over WebSocket: graphql-transport-ws to the letter, for queries, mutations and subscriptions.
 
 Every wrong turn of a client ends in a close code with a short reason, every failing operation in an `error` message
-on an open socket. Knows no schema: operations, authentication and contexts are given.
+on an open socket. A socket is told of its messages and keeps no task: those of its operations run while they have
+something to do. Knows no schema: operations, authentication and contexts are given.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Collection
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from starlette.responses import PlainTextResponse
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketDisconnected
+from starlette.websockets import WebSocket
 
 from execution.fields import Context
+from execution.following import Following, Frame
 from execution.http import Authenticate, Viewer, bearer_token
-from execution.operations import Operations, RequestErrors, encode, request_error
+from execution.operations import Operations, Prepared, RequestErrors, encoded, request_error
 from execution.origins import origin_allowed
-from execution.sessions import Sessions
+from execution.sessions import Session, Sessions
+from execution.subscriptions import subscribe
 from execution.websocket_messages import (
     SUBPROTOCOL,
     Close,
@@ -32,6 +34,7 @@ from execution.websocket_messages import (
     parse,
     write,
 )
+from execution.websocket_wire import EXTENSION, AsgiWire, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +47,21 @@ class Limits:
     ping_interval_s: float = 15.0  # below the idle time-out of the usual proxies (60 s)
     pong_timeout_s: float = 15.0
     send_timeout_s: float = 10.0  # a peer that takes nothing for so long is not reading
-    subscriptions: int = 100  # operations at a time: each has a task and a place in a topic
+    subscriptions: int = 100  # operations at a time: each has a task or a place in a topic
 
 
 DEFAULT_LIMITS = Limits()
 
 
-class _Gone(Exception):
-    """The peer has left, or the server is stopping and has said so (uvicorn closes with 1012)."""
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """What all sockets share."""
+
+    operations: Operations
+    authenticate: Authenticate
+    make_context: Callable[[Any], Context]
+    sessions: Sessions
+    limits: Limits
 
 
 def websocket_endpoint(
@@ -59,14 +69,16 @@ def websocket_endpoint(
     *,
     authenticate: Authenticate,
     make_context: Callable[[Any], Context],
-    sessions: Sessions | None = None,
+    sessions: Sessions,
     allowed_origins: Collection[str] = (),
     limits: Limits = DEFAULT_LIMITS,
 ) -> Callable[[WebSocket], Awaitable[None]]:
     """The endpoint of a `WebSocketRoute`. `authenticate` gets the bearer token and answers None to refuse it.
 
-    `sessions` checks the tokens of open sockets; without it they are checked at their start only.
+    `sessions` checks the tokens of open sockets. Where the server offers it (`FrameProtocol`), sockets leave ASGI when
+    they are accepted.
     """
+    service = _Service(operations, authenticate, make_context, sessions, limits)
 
     async def endpoint(websocket: WebSocket) -> None:
         if not origin_allowed(websocket.headers, allowed_origins):
@@ -77,7 +89,13 @@ def websocket_endpoint(
             await websocket.close(CloseCode.SUBPROTOCOL_NOT_ACCEPTABLE, f"Sub-protocol {SUBPROTOCOL} is needed")
             return
         await websocket.accept(SUBPROTOCOL)
-        await _Socket(websocket, operations, authenticate, make_context, sessions, limits).serve()
+        extension = websocket.scope.get("extensions", {}).get(EXTENSION)
+        wire = extension["take"]() if extension else None
+        if wire is not None:
+            wire.begin(_Socket(wire, service))
+        else:
+            wire = AsgiWire(websocket)
+            await wire.run(_Socket(wire, service))
 
     return endpoint
 
@@ -91,108 +109,137 @@ async def _refuse_origin(websocket: WebSocket) -> None:
 
 
 class _Socket:
-    """One connection: its reader, its heartbeat and its operations are one task group that ends as a whole."""
+    """One connection: websocket_wire.Receiver. Its operations are tasks, or followings that need none for now."""
 
-    def __init__(
-        self,
-        websocket: WebSocket,
-        operations: Operations,
-        authenticate: Authenticate,
-        make_context: Callable[[Any], Context],
-        sessions: Sessions | None,
-        limits: Limits,
-    ) -> None:
-        self._websocket = websocket
-        self._operations = operations
-        self._authenticate = authenticate
-        self._make_context = make_context
-        self._sessions = sessions
-        self._limits = limits
+    __slots__ = (
+        "_asked_at",
+        "_drained",
+        "_full_timer",
+        "_heard_at",
+        "_is_over",
+        "_operations",
+        "_service",
+        "_session",
+        "_timer",
+        "_viewer",
+        "_wire",
+    )
+
+    def __init__(self, wire: Wire, service: _Service) -> None:
+        self._wire = wire
+        self._service = service
         self._viewer: Any = None
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._sending = asyncio.Lock()
-        self._sending_since: float | None = None
-        self._send_watch: asyncio.TimerHandle | None = None
-        self._group: asyncio.TaskGroup | None = None
-        self._heard_at = 0.0
+        self._session: Session | None = None
+        self._operations: dict[str, asyncio.Task[None] | Following] = {}
+        self._heard_at = self._asked_at = 0.0
+        self._is_over = False
+        self._drained: asyncio.Event | None = None  # while the peer does not read
+        self._full_timer: asyncio.TimerHandle | None = None
+        self._timer = self._later(service.limits.init_timeout_s, self._wait_no_longer)
 
-    async def serve(self) -> None:
-        """Run until either side closes."""
+    def _later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, call)
+
+    # What the wire tells
+
+    def received(self, text: str | None) -> None:
+        """A message came."""
+        self._heard_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.TaskGroup() as group:
-                self._group = group
-                group.create_task(self._read(group))
-        except BaseExceptionGroup as failures:
-            await self._end(failures)
-        finally:
-            if self._send_watch is not None:
-                self._send_watch.cancel()
+            self._obey(parse(text))
+        except Close as close:
+            self._close(close.code, str(close))
+        except Exception:
+            logger.exception("a WebSocket handler failed")
+            self._close(CloseCode.INTERNAL_ERROR, "Internal server error")
 
-    async def _end(self, failures: BaseExceptionGroup[BaseException]) -> None:
-        if failures.subgroup(_Gone) is not None:
+    def filled(self) -> None:
+        """The peer does not read fast enough."""
+        self._drained = asyncio.Event()
+        self._full_timer = self._later(self._service.limits.send_timeout_s, self._give_up)
+
+    def drained(self) -> None:
+        """The peer has read."""
+        if self._drained is not None:
+            self._drained.set()
+            self._drained = None
+        if self._full_timer is not None:
+            self._full_timer.cancel()
+            self._full_timer = None
+
+    def lost(self) -> None:
+        """The connection has ended."""
+        if self._is_over:
             return
-        wanted = failures.subgroup(Close)
-        if wanted is None:
-            logger.error("a WebSocket handler failed", exc_info=failures)
-            close = Close(CloseCode.INTERNAL_ERROR, "Internal server error")
-        else:
-            close = cast(Close, _first(wanted))
-        closing = asyncio.ensure_future(self._websocket.close(close.code, close.reason))
-        # A peer that does not read does not take the close frame either: leave it to the server to drop the connection.
-        await asyncio.wait([closing], timeout=min(1.0, self._limits.send_timeout_s))
-        closing.cancel()
-        await asyncio.gather(closing, return_exceptions=True)
+        self._is_over = True
+        self._timer.cancel()
+        self.drained()
+        if self._session is not None:
+            self._service.sessions.close(self._session)
+        operations, self._operations = self._operations, {}
+        for operation in operations.values():
+            operation.cancel()
 
-    async def _read(self, group: asyncio.TaskGroup) -> None:
-        token = bearer_token(authorization((await self._initialise()).payload))
+    def _close(self, code: CloseCode, reason: str) -> None:
+        self.lost()
+        self._wire.close(code, reason)
+
+    # Time
+
+    def _wait_no_longer(self) -> None:
+        self._close(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout")
+
+    def _ping(self) -> None:
+        self._asked_at = asyncio.get_running_loop().time()
+        self._send(write("ping"))
+        if not self._is_over:
+            self._timer = self._later(self._service.limits.pong_timeout_s, self._expect_life)
+
+    def _expect_life(self) -> None:
+        """Anything that the peer says after a ping shows that it lives."""
+        limits = self._service.limits
+        if self._heard_at < self._asked_at:
+            self._close(CloseCode.TRY_AGAIN_LATER, "No pong")
+        else:
+            self._timer = self._later(max(0.0, limits.ping_interval_s - limits.pong_timeout_s), self._ping)
+
+    def _give_up(self) -> None:
+        self._close(CloseCode.TRY_AGAIN_LATER, "The client does not read")
+
+    def _forbid(self) -> None:
+        self._close(CloseCode.FORBIDDEN, "Forbidden: the token is no longer valid")
+
+    # Messages
+
+    def _send(self, *messages: bytes) -> None:
+        if not self._is_over:
+            self._wire.send(messages)
+
+    def _obey(self, message: Message) -> None:
+        if message.type == "ping":
+            payload = {} if message.payload is None else {"payload": message.payload}
+            self._send(write("pong", **payload))
+        elif message.type == "connection_init":
+            self._initialise(message)
+        elif message.type == "subscribe":
+            self._subscribe(message)
+        elif message.type == "complete" and (operation := self._operations.pop(message.id, None)) is not None:
+            operation.cancel()
+
+    def _initialise(self, message: Message) -> None:
+        if self._session is not None:
+            raise Close(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
+        service = self._service
+        token = bearer_token(authorization(message.payload))
         self._viewer = self._recognise(token)
-        self._heard_at = asyncio.get_running_loop().time()
-        await self._send("connection_ack")
-        group.create_task(self._beat())
-        if self._sessions is None:
-            await self._serve_messages(group)
-        else:
-            with self._sessions.session(token, self._viewer, lambda: group.create_task(self._forbid())):
-                await self._serve_messages(group)
-
-    async def _forbid(self) -> None:
-        raise Close(CloseCode.FORBIDDEN, "Forbidden: the token is no longer valid")
-
-    async def _serve_messages(self, group: asyncio.TaskGroup) -> None:
-        while True:
-            message = await self._receive()
-            if message.type == "connection_init":
-                raise Close(CloseCode.TOO_MANY_INITS, "Too many initialisation requests")
-            if message.type == "ping":
-                await self._pong(message)
-            elif message.type == "subscribe":
-                await self._subscribe(message, group)
-            elif message.type == "complete" and (task := self._running.pop(message.id, None)) is not None:
-                task.cancel()
-
-    async def _receive(self) -> Message:
-        received = await self._websocket.receive()
-        if received["type"] == "websocket.disconnect":
-            raise _Gone
-        self._heard_at = asyncio.get_running_loop().time()
-        return parse(received.get("text"))
-
-    async def _initialise(self) -> Message:
-        """Wait for connection_init."""
-        try:
-            async with asyncio.timeout(self._limits.init_timeout_s):
-                while (message := await self._receive()).type != "connection_init":
-                    if message.type == "subscribe":
-                        raise Close(CloseCode.UNAUTHORIZED, "Unauthorized: connection_init comes first")
-                    if message.type == "ping":
-                        await self._pong(message)
-        except TimeoutError:
-            raise Close(CloseCode.INIT_TIMEOUT, "Connection initialisation timeout") from None
-        return message
+        self._session = service.sessions.open(token, self._viewer, self._forbid)
+        self._timer.cancel()
+        self._timer = self._later(service.limits.ping_interval_s, self._ping)
+        self._send(write("connection_ack"))
 
     def _recognise(self, token: str | None) -> Viewer:
         try:
-            viewer = self._authenticate(token)
+            viewer = self._service.authenticate(token)
         except Exception:
             logger.exception("a token cannot be checked")
             raise Close(CloseCode.TRY_AGAIN_LATER, "Tokens cannot be checked now") from None
@@ -200,107 +247,111 @@ class _Socket:
             raise Close(CloseCode.FORBIDDEN, "Forbidden: connection_init needs a valid token")
         return viewer
 
-    async def _beat(self) -> None:
-        """Ping at every interval; anything that the peer says after a ping shows that it lives."""
-        loop = asyncio.get_running_loop()
-        await asyncio.sleep(self._limits.ping_interval_s)
-        while True:
-            asked_at = loop.time()
-            await self._send("ping")
-            await asyncio.sleep(self._limits.pong_timeout_s)
-            if self._heard_at < asked_at:
-                raise Close(CloseCode.TRY_AGAIN_LATER, "No pong")
-            await asyncio.sleep(max(0.0, self._limits.ping_interval_s - self._limits.pong_timeout_s))
-
-    async def _pong(self, message: Message) -> None:
-        await self._send("pong", **({} if message.payload is None else {"payload": message.payload}))
-
-    async def _send(self, kind: str, **fields: Any) -> None:
-        await self._send_text(write(kind, **fields))
-
-    async def _send_text(self, text: str) -> None:
-        async with self._sending:
-            loop = asyncio.get_running_loop()
-            self._sending_since = loop.time()
-            if self._send_watch is None:
-                self._send_watch = loop.call_later(self._limits.send_timeout_s, self._look_at_send)
-            try:
-                await self._websocket.send_text(text)
-            except (WebSocketDisconnect, WebSocketDisconnected):
-                raise _Gone from None
-            finally:
-                self._sending_since = None
-
-    def _look_at_send(self) -> None:
-        """Close a socket whose peer takes nothing. One timer for many messages: one for each took a third more CPU."""
-        self._send_watch = None
-        if self._sending_since is None or self._group is None:
-            return
-        loop = asyncio.get_running_loop()
-        left_s = self._sending_since + self._limits.send_timeout_s - loop.time()
-        if left_s > 0:
-            self._send_watch = loop.call_later(left_s, self._look_at_send)
-        else:
-            self._group.create_task(self._give_up())
-
-    async def _give_up(self) -> None:
-        raise Close(CloseCode.TRY_AGAIN_LATER, "The client does not read")
-
-    async def _subscribe(self, message: Message, group: asyncio.TaskGroup) -> None:
-        if message.id in self._running:
+    def _subscribe(self, message: Message) -> None:
+        if self._session is None:
+            raise Close(CloseCode.UNAUTHORIZED, "Unauthorized: connection_init comes first")
+        if message.id in self._operations:
             reason = f"Subscriber for {message.id[:60]} already exists"
             raise Close(CloseCode.SUBSCRIBER_EXISTS, reason if reason.isascii() else "Subscriber already exists")
-        if len(self._running) >= self._limits.subscriptions:
-            text = f"A socket carries at most {self._limits.subscriptions} operations at a time; complete one first."
-            await self._send_errors(message.id, request_error(text, "TOO_MANY_SUBSCRIPTIONS"))
+        most = self._service.limits.subscriptions
+        if len(self._operations) >= most:
+            text = f"A socket carries at most {most} operations at a time; complete one first."
+            self._send(_errors(message.id, request_error(text, "TOO_MANY_SUBSCRIPTIONS")))
             return
-        self._running[message.id] = group.create_task(self._operate(message))
+        self._operations[message.id] = asyncio.create_task(self._operate(message))
+
+    # Operations
 
     async def _operate(self, message: Message) -> None:
-        """Run one operation to its end and say so, unless it was cancelled."""
-        failure: RequestErrors | None = None
+        """Run one operation, or begin to follow it."""
+        failure: Exception | None = None
         try:
-            await self._run(message)
-        except RequestErrors as error:
+            if await self._is_followed(message):
+                return
+        except Exception as error:
             failure = error
-        except (Close, _Gone):
-            raise
-        except Exception:
-            reference = secrets.token_hex(8)
-            logger.exception("unexpected error %s in an operation over WebSocket", reference)
-            text = f"Something went wrong here; the server's log has the details under {reference}."
-            failure = request_error(text, "INTERNAL", id=reference)
-        finally:
-            # The id is free before the client hears of the end; a task that `complete` cancelled owns it no longer.
-            if self._running.get(message.id) is asyncio.current_task():
-                del self._running[message.id]
-        if failure is None:
-            await self._send("complete", id=message.id)
-        else:
-            await self._send_errors(message.id, failure)
+        if self._operations.get(message.id) is asyncio.current_task():  # else it was cancelled, and the id may be used
+            self.end(message.id, failure)
 
-    async def _run(self, message: Message) -> None:
-        payload = message.payload or {}
-        prepared = await self._operations.prepare_aside(payload["query"], payload.get("operationName"))
-        self._operations.check(prepared, self._viewer.scopes)
-        variables = payload.get("variables")
-        if prepared.operation_type != "subscription":
-            answer = await self._operations.execute(prepared, variables, self._make_context(self._viewer))
-            await self._send_text(next_head(message.id) + encode(answer) + "}")
-            return
-        frames = await self._operations.subscribe(
-            prepared, variables, lambda: self._make_context(self._viewer), self._viewer.scopes
+    async def _is_followed(self, message: Message) -> bool:
+        service, payload = self._service, message.payload or {}
+        prepared = await service.operations.prepare_aside(payload["query"], payload.get("operationName"))
+        service.operations.check(prepared, self._viewer.scopes)
+        if prepared.operation_type == "subscription":
+            await self._follow(message.id, prepared, payload.get("variables"))
+            return True
+        context = service.make_context(self._viewer)
+        answer = await service.operations.execute(prepared, payload.get("variables"), context)
+        await self.room()
+        self._send(next_head(message.id) + encoded(answer) + b"}")
+        return False
+
+    async def _follow(self, operation_id: str, prepared: Prepared, variables: dict[str, Any] | None) -> None:
+        service, viewer = self._service, self._viewer
+        following = await subscribe(
+            service.operations, prepared, variables, lambda: service.make_context(viewer), viewer.scopes
         )
-        head = next_head(message.id)
-        async with aclosing(frames):
-            async for frame in frames:
-                await self._send_text(head + frame.text + "}")
+        self._operations[operation_id] = following  # `complete` cancels it now, and no longer this task
+        following.begin(_Delivery(self, operation_id))
 
-    async def _send_errors(self, operation_id: str, failure: RequestErrors) -> None:
-        await self._send("error", id=operation_id, payload=failure.errors)
+    @property
+    def is_full(self) -> bool:
+        """Whether the peer does not read fast enough."""
+        return self._drained is not None
+
+    async def room(self) -> None:
+        """Return when the peer reads."""
+        while self._drained is not None:
+            await self._drained.wait()
+
+    def deliver(self, messages: Iterable[bytes]) -> None:
+        """Send an operation's results."""
+        self._wire.send(messages)
+
+    def end(self, operation_id: str, failure: Exception | None) -> None:
+        """Say that an operation is over. Its id is free before the client hears of it."""
+        if self._operations.pop(operation_id, None) is None:
+            return
+        if failure is None:
+            self._send(write("complete", id=operation_id))
+        else:
+            self._send(_errors(operation_id, failure))
 
 
-def _first(failures: BaseException) -> BaseException:
-    while isinstance(failures, BaseExceptionGroup):
-        failures = failures.exceptions[0]
-    return failures
+class _Delivery:
+    """Where one subscription's frames go: following.Reader."""
+
+    __slots__ = ("_head", "_id", "_socket")
+
+    def __init__(self, socket: _Socket, operation_id: str) -> None:
+        self._socket = socket
+        self._id = operation_id
+        self._head = next_head(operation_id)
+
+    @property
+    def is_full(self) -> bool:
+        """See Reader."""
+        return self._socket.is_full
+
+    def take(self, frames: Sequence[Frame]) -> None:
+        """See Reader."""
+        head = self._head
+        self._socket.deliver([head + frame.body + b"}" for frame in frames])
+
+    async def room(self) -> None:
+        """See Reader."""
+        await self._socket.room()
+
+    def end(self, failure: Exception | None) -> None:
+        """See Reader."""
+        self._socket.end(self._id, failure)
+
+
+def _errors(operation_id: str, failure: Exception) -> bytes:
+    """The `error` message of an operation; a surprise is masked and logged under an id that the client gets too."""
+    if not isinstance(failure, RequestErrors):
+        reference = secrets.token_hex(8)
+        logger.error("unexpected error %s in an operation over WebSocket", reference, exc_info=failure)
+        text = f"Something went wrong here; the server's log has the details under {reference}."
+        failure = request_error(text, "INTERNAL", id=reference)
+    return write("error", id=operation_id, payload=failure.errors)

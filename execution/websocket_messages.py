@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from execution.operations import encode
+from execution.operations import encoded
 from execution.requests import MAX_NESTING, too_deep
 
 SUBPROTOCOL = "graphql-transport-ws"
@@ -102,14 +102,14 @@ def _operation(payload: Any) -> dict[str, Any]:
     return payload
 
 
-def write(kind: str, **fields: Any) -> str:
+def write(kind: str, **fields: Any) -> bytes:
     """A message of the server."""
-    return encode({"type": kind, **fields})
+    return encoded({"type": kind, **fields})
 
 
-def next_head(operation_id: str) -> str:
+def next_head(operation_id: str) -> bytes:
     """What stands before the result in a `next` message of this operation; behind it stands a closing brace."""
-    return f'{{"type":"next","id":{encode(operation_id)},"payload":'
+    return b'{"type":"next","id":%b,"payload":' % encoded(operation_id)
 
 
 def authorization(payload: dict[str, Any] | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET
 
-from execution.fields import feed
+from execution.fields import Stand, feed
 from resolvers import live_agents, live_conversations, live_runs, live_tasks, live_usage
 from resolvers.pages import decode_event_cursor, encode_event_cursor
 from schema.agents import AgentFilter, to_selection
@@ -42,8 +42,8 @@ def _after(cursor: Any) -> Any:
     return None if nothing(cursor) is None else decode_event_cursor(cursor)
 
 
-def _cursor(event: Any) -> str:
-    return encode_event_cursor(event.position)
+def _stand(event: Any) -> Stand:
+    return Stand(event.position.seq, encode_event_cursor(event.position), getattr(event, "is_live", False))
 
 
 def _share(event: Any) -> Hashable | None:
@@ -53,7 +53,7 @@ def _share(event: Any) -> Hashable | None:
 
 def events(resolve: Any, *, scope: str, arguments: Any, description: str) -> Any:
     """A field of events: shared, with a cursor."""
-    return feed(resolve, scope=scope, arguments=arguments, description=description, share=_share, cursor=_cursor)
+    return feed(resolve, scope=scope, arguments=arguments, description=description, share=_share, stand=_stand)
 
 
 def task_changed_arguments(

@@ -24,6 +24,7 @@ from execution.fields import feed, mutation, operation_type, root
 from execution.operations import Operations
 from execution.sessions import Sessions
 from execution.websocket import DEFAULT_LIMITS, Limits, websocket_endpoint
+from execution.websocket_wire import FrameProtocol
 
 TOKENS = {"reader": frozenset({"read"}), "writer": frozenset({"read", "write"})}
 
@@ -141,8 +142,10 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(limits: Limits = DEFAULT_LIMITS, allowed_origins: tuple[str, ...] = ()) -> AsyncIterator[Server]:
-    """A server on a free port of loopback."""
+async def serving(
+    limits: Limits = DEFAULT_LIMITS, allowed_origins: tuple[str, ...] = (), ws: Any = FrameProtocol
+) -> AsyncIterator[Server]:
+    """A server on a free port of loopback; `ws` is uvicorn's: with another one than ours all goes by ASGI."""
     world = World()
 
     def authenticate(token: str | None) -> Viewer | None:
@@ -170,7 +173,7 @@ async def serving(limits: Limits = DEFAULT_LIMITS, allowed_origins: tuple[str, .
         app,
         host="127.0.0.1",
         port=0,
-        ws="websockets-sansio",
+        ws=ws,
         ws_max_size=64 * 1024 * 1024,
         log_config=None,
         timeout_graceful_shutdown=2,

@@ -8,13 +8,18 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from execution.websocket import Limits
+from execution.websocket_wire import FrameProtocol
 from tests.realtime.conftest import until
 from tests.realtime.socket_server import Server, dial, initialised, serving
 
+WIRES = {"frames": FrameProtocol, "asgi": "websockets-sansio"}
 
-@pytest.fixture(scope="module")
-async def server() -> AsyncIterator[Server]:
-    async with serving(allowed_origins=("https://fleet.example/", "http://localhost:3000")) as started:
+
+@pytest.fixture(scope="module", params=list(WIRES))
+async def server(request: pytest.FixtureRequest) -> AsyncIterator[Server]:
+    """By frames of our own, and by the messages of ASGI as under any other server."""
+    origins = ("https://fleet.example/", "http://localhost:3000")
+    async with serving(allowed_origins=origins, ws=WIRES[request.param]) as started:
         yield started
 
 

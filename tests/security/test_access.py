@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from websockets.typing import Origin, Subprotocol
 
 from execution.http import GraphQLEndpoint
 from execution.operations import Operations
+from execution.sessions import Sessions
 from execution.websocket import websocket_endpoint
 from local import StoreUrls
 from resolvers.context import Context, Viewer
@@ -202,7 +203,12 @@ async def limited(filled: Server) -> AsyncIterator[Server]:
     async def graphql(request: Request) -> Response:
         return await endpoint(request)
 
-    socket = websocket_endpoint(operations, authenticate=authenticate, make_context=make_context)
+    async def check(tokens: Sequence[str]) -> list[Viewer | None]:
+        return [authenticate(token) for token in tokens]
+
+    socket = websocket_endpoint(
+        operations, authenticate=authenticate, make_context=make_context, sessions=Sessions(check)
+    )
     app = Starlette(routes=[Route("/graphql", graphql, methods=["POST"]), WebSocketRoute("/graphql", socket)])
     async with listening(app) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         yield Server(port, "numbers", http, filled.database, filled.bus, filled.hub)

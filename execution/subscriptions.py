@@ -1,0 +1,110 @@
+"""Subscriptions from documents: sources of events from the schema's feeds, and the frames of what they tell.
+
+How one moves on, alone or with others, is following.py's; who may share, sharing.py's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
+from strawberry.execution import optimized_is_awaitable
+
+from execution.fields import Context, Scope, Stand
+from execution.following import Following, Frame, Group
+from execution.operations import Operations, Prepared, RequestErrors, encoded
+
+
+async def subscribe(
+    operations: Operations,
+    prepared: Prepared,
+    variables: dict[str, Any] | None,
+    make_context: Callable[[], Context],
+    scopes: frozenset[str],
+    after: str | None = None,
+) -> Following:
+    """Start a subscription, which waits for its reader. Raises RequestErrors when it cannot start.
+
+    `scopes` are the viewer's; `after` goes before the document's own.
+    """
+    operations.check_cost(prepared, variables)
+    subscription = _Subscription(operations, prepared, variables, make_context)
+    source = await subscription.open(after)
+    feed = prepared.feed
+    group = Group() if feed is None else feed.group(feed.key(variables, scopes))
+    return Following(subscription, group, source)
+
+
+class _Subscription:
+    """What was subscribed to, by whom: following.Subscription."""
+
+    __slots__ = ("_key", "_make_context", "_operations", "_prepared", "_stand", "_variables")
+
+    def __init__(
+        self,
+        operations: Operations,
+        prepared: Prepared,
+        variables: dict[str, Any] | None,
+        make_context: Callable[[], Context],
+    ) -> None:
+        self._operations = operations
+        self._prepared = prepared
+        self._variables = variables
+        self._make_context = make_context
+        declaration = None if prepared.feed is None else prepared.feed.declaration
+        self._key = None if declaration is None else declaration.share
+        self._stand = None if declaration is None else declaration.stand
+
+    async def open(self, after: str | None) -> AsyncGenerator[Any]:
+        """A source. Raises RequestErrors."""
+        prepared, operations = self._prepared, self._operations
+        scope = Scope(self._make_context(), after)
+        executor = Executor.build(
+            operations.schema, prepared.document, None, scope, self._variables, prepared.operation_name
+        )
+        if isinstance(executor, list):
+            raise RequestErrors([operations.shown(error, "BAD_USER_INPUT") for error in executor])
+        stream: Any = create_source_event_stream(executor)
+        source = await stream if optimized_is_awaitable(stream) else stream
+        if isinstance(source, ExecutionResult):
+            raise RequestErrors([operations.shown(error, "BAD_USER_INPUT") for error in source.errors or ()])
+        return self._events(source)
+
+    async def _events(self, source: Any) -> AsyncGenerator[Any]:
+        try:
+            with self._failures_shown():
+                async for found in source:
+                    yield found
+        finally:
+            await source.aclose()
+
+    @contextmanager
+    def _failures_shown(self) -> Iterator[None]:
+        try:
+            yield
+        except RequestErrors:
+            raise
+        except GraphQLError as error:
+            raise RequestErrors([self._operations.shown(error)]) from None
+        except Exception as error:
+            shown = self._operations.shown(GraphQLError(str(error), original_error=error))
+            raise RequestErrors([shown]) from None
+
+    def key(self, event: Any) -> Hashable | None:
+        """What tells an event from every other."""
+        return None if self._key is None else self._key(event)
+
+    def stand(self, event: Any) -> Stand | None:
+        """Where the stream stands behind it."""
+        return None if self._stand is None else self._stand(event)
+
+    async def make(self, events: list[Any]) -> list[Frame]:
+        """The frames of events. Raises RequestErrors."""
+        with self._failures_shown():
+            answers = await self._operations.show(self._prepared, self._variables, self._make_context, events)
+            return [
+                Frame(encoded(answer), self.stand(event), self.key(event) is None)
+                for event, answer in zip(events, answers, strict=True)
+            ]
