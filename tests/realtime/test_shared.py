@@ -1,6 +1,7 @@
 """Who shares frames: one execution and one encoding per event for all who follow the same, and nobody else."""
 
 import asyncio
+import socket
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,9 +11,10 @@ from graphql import parse
 from domain.records import Batch
 from execution.sharing import feed_of
 from schema.root import build_schema
+from tests.api.mutate import mutate, new_task
 from tests.client import Server
 from tests.filled import at, task_record
-from tests.realtime.live import TASKS, following
+from tests.realtime.live import LOG, TASKS, Follower, following
 
 SCHEMA = build_schema()
 
@@ -113,3 +115,29 @@ def test_what_depends_on_the_person_or_has_no_place_is_not_shared(document: str)
 
 def test_variables_that_cannot_be_told_apart_are_not_shared() -> None:
     assert key(PLACE, {"f": 2**70}) is None
+
+
+async def test_one_that_does_not_read_for_a_while_keeps_nobody_waiting_and_misses_nothing(server: Server) -> None:
+    """More than the system's buffers hold is written meanwhile; what it missed is read again when it has room."""
+    task_id = await new_task(server, status="RUNNING")
+    async with following(server, LOG, taskId=task_id) as slow, following(server, LOG, taskId=task_id) as other:
+        await slow.next()
+        await other.next()
+        slow.socket.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.socket.transport.pause_reading()
+        lines = [f"{n}" + "x" * 60_000 for n in range(120)]
+        for n in range(0, len(lines), 4):
+            await mutate(server, "appendTaskLog", taskId=task_id, lines=[{"text": text} for text in lines[n : n + 4]])
+        assert await told_lines(other, len(lines)) == lines
+        slow.socket.transport.resume_reading()
+        assert await told_lines(slow, len(lines)) == lines
+        await mutate(server, "appendTaskLog", taskId=task_id, lines=[{"text": "last"}])
+        assert await told_lines(slow, 1) == await told_lines(other, 1) == ["last"]
+
+
+async def told_lines(follower: Follower, count: int) -> list[str]:
+    """The next lines of a log, with no other event between them."""
+    found: list[str] = []
+    while len(found) < count:
+        found += [line["text"] for line in (await follower.next())["lines"]]
+    return found
