@@ -174,3 +174,24 @@ async def test_who_speaks_before_the_answer_is_served_all_the_same(server: Serve
         if frames[0] == ACK:  # else uvicorn has dropped what came with the handshake
             frames.append(await socket.frame())
         assert frames[-1] == (TEXT, b'{"type":"pong"}')
+
+
+async def test_many_pings_are_answered_while_others_are_served(server: Server) -> None:
+    async with raw(server) as flooding, raw(server) as other:
+        other.writer.write(masked(TEXT, INIT))
+        assert await other.frame() == ACK
+        flooding.writer.write(masked(PING) * 20_000)
+        other.writer.write(masked(TEXT, b'{"type":"ping"}'))
+        assert await other.frame() == (TEXT, b'{"type":"pong"}')
+        assert [await flooding.frame() for _ in range(20_000)] == [(PONG, b"")] * 20_000
+
+
+async def test_who_does_not_read_is_not_read_either(server: Server) -> None:
+    async with raw(server) as socket:
+        socket.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(40):
+            socket.writer.write(masked(PING, b"x" * 125) * 2_000)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await socket.writer.drain()
+        socket.writer.transport.abort()

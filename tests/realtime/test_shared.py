@@ -123,11 +123,12 @@ async def test_one_that_does_not_read_for_a_while_keeps_nobody_waiting_and_misse
     async with following(server, LOG, taskId=task_id) as slow, following(server, LOG, taskId=task_id) as other:
         await slow.next()
         await other.next()
-        slow.socket.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        small = 128 * 1024  # a smaller one would be fetched by the kernel's timers
+        slow.socket.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, small)
         slow.socket.transport.pause_reading()
-        lines = [f"{n}" + "x" * 60_000 for n in range(120)]
-        for n in range(0, len(lines), 4):
-            await mutate(server, "appendTaskLog", taskId=task_id, lines=[{"text": text} for text in lines[n : n + 4]])
+        lines = [f"{n}" + "x" * 60_000 for n in range(96)]
+        for n in range(0, len(lines), 16):
+            await mutate(server, "appendTaskLog", taskId=task_id, lines=[{"text": text} for text in lines[n : n + 16]])
         assert await told_lines(other, len(lines)) == lines
         slow.socket.transport.resume_reading()
         assert await told_lines(slow, len(lines)) == lines
