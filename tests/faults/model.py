@@ -186,7 +186,8 @@ class Writers:
 
     async def start(self) -> None:
         """Make the tasks."""
-        await self._write([self._record(n, "0") for n in range(self.task_count)])
+        for first in range(0, self.task_count, 500):
+            await self._write([self._record(n, "0") for n in range(first, min(first + 500, self.task_count))])
 
     async def change(self, n: int) -> None:
         """Change one task, in a transaction of its own."""

@@ -26,6 +26,8 @@ from tests.redis_servers import SERVERS, server_program
 
 CLIENTS = 4
 SETTLE_S = 60.0
+WRITERS = 8  # at once, so that the rate is kept on a machine that is busy
+TASKS = 2_000  # so many that writers seldom wait for each other's tasks: the topic alone is hot
 
 
 @dataclass
@@ -116,12 +118,12 @@ async def inject_all(faults: Faults, tally: Tally, chance: random.Random, for_s:
                 return
 
 
-async def soak(running: Rig, minutes: float, rate: float, seed: int) -> bool:
+async def soak(running: Rig, minutes: float, rate: float, together: int, seed: int) -> bool:
     """Run it. Returns whether nothing was lost or doubled."""
     chance = random.Random(seed)
-    database = await open_database(running.database_url)
+    database = await open_database(running.database_url, write_size=WRITERS)
     async with Bus(running.redis_url, epoch=database.epoch, prefix="faults", listen=False) as bus:
-        writers = Writers(database, bus, size=10, rate=rate)
+        writers = Writers(database, bus, TASKS, together, rate, WRITERS)
         await writers.start()
         async with clients_of(running.urls, running.token, CLIENTS, seed) as clients:
             faults, tally = Faults(running, writers, clients, chance), Tally(writers, clients)
@@ -170,6 +172,9 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=float, default=2_000.0, help="events a second")
+    parser.add_argument(
+        "--together", type=int, default=10, help="events of a transaction; more keep the rate when busy"
+    )
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--server", choices=SERVERS, default=SERVERS[0])
     chosen = parser.parse_args()
@@ -178,7 +183,7 @@ async def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fleetgraph-soak-") as folder:
         Path(folder).chmod(0o755)
         async with rig(Path(folder), program=program) as running:
-            return 0 if await soak(running, chosen.minutes, chosen.rate, chosen.seed) else 1
+            return 0 if await soak(running, chosen.minutes, chosen.rate, chosen.together, chosen.seed) else 1
 
 
 if __name__ == "__main__":
