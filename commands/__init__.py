@@ -80,6 +80,7 @@ def _start_log(level: str) -> None:
         logging.getLogger("asyncpg.pool").addFilter(in_one_line)  # it looks for a database that is away, and fails
         logging.getLogger("alembic").setLevel(logging.WARNING)  # what it says at INFO is nothing to an operator
     logging.getLogger("uvicorn").setLevel(logging.WARNING)  # the same, and at DEBUG it writes headers, tokens in them
+    logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
     logging.getLogger("watchfiles").setLevel(logging.WARNING)  # a line for every change of a watched file
 
 
@@ -88,6 +89,11 @@ def in_one_line(record: logging.LogRecord) -> bool:
     if record.exc_info and record.exc_info[1] is not None:
         record.msg, record.args, record.exc_info = f"{record.getMessage()}: {record.exc_info[1]}", (), None
     return True
+
+
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """Uvicorn takes a WebSocket that was refused by an answer with a body for a mistake of ours."""
+    return "without completing handshake" not in record.getMessage()
 
 
 def _asked(arguments: Sequence[str]) -> str | None:

@@ -4,8 +4,10 @@ import json
 import re
 from pathlib import Path
 
+import pytest
+from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
-from websockets.typing import Subprotocol
+from websockets.typing import Origin, Subprotocol
 
 from tests.cli.conftest import Served, fleetgraph, lines_of, mode_of
 
@@ -36,6 +38,18 @@ def test_the_token_is_shown_by_its_command_only(fleet: Served) -> None:
     logs = "".join(path.read_text() for path in fleet.folder.glob("*.log"))
     assert fleet.token[:12] not in fleet.output + logs
     assert fleet.post("{ viewer { scopes } }", "fgl_" + "x" * 43).status_code == 401
+
+
+def test_a_refused_page_is_no_error_of_the_server(fleet: Served) -> None:
+    address = f"ws://127.0.0.1:{fleet.port}/graphql"
+    with (
+        pytest.raises(InvalidStatus) as refused,
+        connect(address, subprotocols=[Subprotocol("graphql-transport-ws")], origin=Origin("http://evil.example")),
+    ):
+        pass
+    assert (refused.value.response.status_code, b"CORS_ORIGINS" in (refused.value.response.body or b"")) == (403, True)
+    assert fleet.post("{ viewer { scopes } }").status_code == 200
+    assert "ERROR" not in fleet.output
 
 
 def test_a_new_token_ends_the_old_one_at_once(fleet: Served) -> None:
