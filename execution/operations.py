@@ -10,7 +10,6 @@ import contextlib
 import json
 import logging
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +36,7 @@ from execution.aside import Aside
 from execution.cost import Cost, cost_of
 from execution.fields import Context, scope_of
 from execution.introspection import introspects_only
+from execution.kept import Kept
 from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values, explained
 from execution.plans.service import Executor as PlanExecutor
 from execution.plans.service import Operation
@@ -44,7 +44,8 @@ from execution.sharing import Feed, feed_of
 
 logger = logging.getLogger(__name__)
 
-MAX_DOCUMENTS = 1_000  # prepared operations kept; one is some 50 KiB, so 50 MiB at most
+MAX_DOCUMENTS = 1_000  # prepared operations kept
+MAX_TOKENS = 30_000  # of all that are kept: 200 operations of ours; a collection of garbage looks at 4 objects for each
 LARGE_DOCUMENT = 1_000  # characters; preparing a shorter one takes up to 15 ms, the largest 70 ms
 MAX_ERRORS = 5  # validation stops there: more help nobody, and one with suggestions costs up to 5 ms
 MAX_MESSAGE = 1_000  # characters; graphql-core's repeat what was sent, up to a megabyte
@@ -111,23 +112,21 @@ class Operations:
         self._aside = Aside()
         self._turn = asyncio.Lock()
         self._describe_error = describe_error
-        self._prepared: OrderedDict[tuple[str, str | None], Prepared] = OrderedDict()
+        self._prepared: Kept[Prepared] = Kept(MAX_DOCUMENTS, MAX_TOKENS)
         self._preparing: dict[tuple[str, str | None], asyncio.Task[Prepared]] = {}
 
     def prepare(self, query: str, operation_name: str | None = None) -> Prepared:
         """Parse and validate, or find what was prepared before. Raises RequestErrors."""
         key = (query, operation_name)
         prepared = self._prepared.get(key)
-        if prepared is None:
-            return self._keep(key, self._prepare(query, operation_name))
-        self._prepared.move_to_end(key)
-        return prepared
+        return prepared or self._keep(key, self._prepare(query, operation_name))
 
     async def prepare_aside(self, query: str, operation_name: str | None = None) -> Prepared:
         """As `prepare`, but documents that are new keep nobody else waiting. Raises RequestErrors."""
         key = (query, operation_name)
-        if key in self._prepared:
-            return self.prepare(query, operation_name)
+        prepared = self._prepared.get(key)
+        if prepared is not None:
+            return prepared
         if not LARGE_DOCUMENT < len(query) <= self.limits.document:
             async with self._turn:  # of many new ones that come together, one in a turn of the loop
                 await asyncio.sleep(0)
@@ -144,10 +143,7 @@ class Operations:
             done.exception()  # asked for here: those who waited may have gone
 
     def _keep(self, key: tuple[str, str | None], prepared: Prepared) -> Prepared:
-        self._prepared[key] = prepared
-        if len(self._prepared) > MAX_DOCUMENTS:
-            self._prepared.popitem(last=False)
-        return prepared
+        return self._prepared.put(key, prepared, prepared.document.token_count)
 
     def _prepare(self, query: str, operation_name: str | None) -> Prepared:
         document = self._parse(query)

@@ -33,7 +33,7 @@ from execution.plans.selections import Uncovered, condition_variables
 
 logger = logging.getLogger(__name__)
 
-MAX_SOURCE = 8_000_000  # characters of all plans that are kept; compiled, one is some 8 bytes: 64 MiB
+MAX_SOURCE = 4_000_000  # characters of all plans that are kept: 500 of ours; compiled, one is some 11 bytes: 44 MiB
 LARGE_OPERATION = 500  # tokens; compiling a smaller one takes up to 20 ms, the largest 80 ms
 LARGE_VARIABLES = 1_000  # values; coercing and converting one takes 5 µs
 MAX_FALLBACKS = 8  # queries on graphql-core at a time: each may hold the loop for tens of milliseconds

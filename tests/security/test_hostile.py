@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from execution.operations import Operations, RequestErrors
+from execution.operations import MAX_TOKENS, Operations, RequestErrors
 from schema.errors import describe_error
 from schema.root import build_schema
 from tests.client import Server
@@ -139,3 +139,17 @@ async def test_a_large_document_that_nobody_waits_for_any_more(caplog: pytest.Lo
         await operations.prepare_aside(HOSTILE["unknown fields"])
     assert not operations._preparing
     assert caplog.messages == []
+
+
+def test_many_large_documents_are_not_kept() -> None:
+    """What is kept is looked at by each collection of garbage, and all wait for that."""
+    operations = Operations(build_schema(), describe_error)
+    first = operations.prepare(_wide())
+    tokens = first.document.token_count
+    for n in range(2 * MAX_TOKENS // tokens):
+        operations.prepare(_wide().replace("a0:", f"b{n}:"))
+        operations.prepare("{ __typename }")  # what is used stays
+    kept = operations._prepared
+    assert MAX_TOKENS - tokens < kept.weight <= MAX_TOKENS
+    assert kept.get(("{ __typename }", None)) is not None
+    assert operations.prepare(_wide()) is not first
