@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any, TypeVar
 from commands.address import explorer_of
 from commands.import_claude_code import STOPPED, folders_of, import_claude_code, watched
 from commands.import_claude_loop import import_claude_loop, timezone, watched_loops
+from commands.stopping import end_by_signal
 from commands.stores import borrow_stores
 from db import migrate
 from db.database import Database, WriteTransaction, open_database
@@ -148,9 +148,6 @@ async def _go_on(database: Database, source: Source, code: int, since: datetime,
     """Watch until Ctrl-C or SIGTERM, which is how it is meant to end. After a first import that failed, read all."""
     if code == STOPPED:
         return code
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     listed = ", ".join(str(folder) for folder in source.folders)
     print(f"Watching {listed}; Ctrl-C stops", flush=True)
     try:
@@ -168,10 +165,14 @@ async def _go_on(database: Database, source: Source, code: int, since: datetime,
 
 def _with_stores(settings: Settings, work: Work) -> int:
     with borrow_stores(settings) as urls:
-        return asyncio.run(_import(settings, urls, work))
+        try:
+            return asyncio.run(_import(settings, urls, work))
+        except asyncio.CancelledError:  # by SIGTERM before there was anything to import
+            return STOPPED
 
 
 async def _import(settings: Settings, urls: StoreUrls, work: Work) -> int:
+    end_by_signal()
     await migrate.upgrade(urls.database_url)
     database = await open_database(urls.database_url, read_size=2, write_size=1)
     try:

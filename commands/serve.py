@@ -22,6 +22,7 @@ from commands.address import address, is_loopback, link, listen
 from commands.program import program
 from commands.sample import load_if_new
 from commands.server_log import note, server_log
+from commands.stopping import end_by_signal
 from commands.stores import hold_folder, open_stores
 from db import migrate
 from execution.connections import Bounds, bounded
@@ -60,7 +61,7 @@ def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str
             asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
         ):
             runner.run(_serve(settings, urls, folder, listener, host, program(environment)))
-    except KeyboardInterrupt:  # before it was up, or once more while it stopped
+    except (KeyboardInterrupt, asyncio.CancelledError):  # before it was up, or once more while it stopped
         pass
     print("Fleetgraph has stopped.", file=sys.stderr)
     return 0
@@ -144,6 +145,7 @@ def welcome(called: str, url: str, token: Path, sample: str | None, ticket: str 
 async def _serve(
     settings: Settings, urls: StoreUrls, folder: DataFolder | None, listener: socket.socket, host: str, called: str
 ) -> None:
+    end_by_signal()  # until uvicorn takes signals itself
     url = address(host, listener.getsockname()[1])
     await migrate.upgrade(urls.database_url)
     async with open_service(settings, urls.database_url, urls.redis_url) as app:

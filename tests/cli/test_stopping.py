@@ -1,14 +1,20 @@
 """How a server ends: by Ctrl-C at any moment, by SIGTERM, by kill -9. Nothing is ever left behind."""
 
+import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
+import weakref
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PROGRAM, READY, Serve, Served, are_gone, environment, fleetgraph, wait_until
+from commands import run
+from local import StoreUrls
+from settings import Settings
+from tests.cli.conftest import PROGRAM, READY, Serve, Served, are_gone, environment, fleetgraph, free_port, wait_until
 
 
 def sockets_of(served: Served) -> Path:
@@ -63,6 +69,46 @@ def test_a_start_can_be_stopped_half_way(how: signal.Signals, serve: Serve) -> N
         ["Fleetgraph has stopped."],
         ["Starting PostgreSQL 18.6 …", "Fleetgraph has stopped."],
     )
+
+
+class Dying:
+    """What can be referred to weakly."""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [(["serve"], 0, "Fleetgraph has stopped.\n"), (["import", "claude-code", "sample/projects"], 130, "")],
+)
+def test_a_stop_is_heard_where_exceptions_are_lost(
+    words: list[str],
+    code: int,
+    said: str,
+    how: signal.Signals,
+    database_url: str,
+    store_urls: StoreUrls,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Python drops what is raised in a callback of a weak reference, and a signal may come in one."""
+
+    async def upgrade(_url: str) -> bool:
+        dying = Dying()
+        reference = weakref.ref(dying, lambda _: os.kill(os.getpid(), how))
+        del dying
+        await asyncio.sleep(0.1)
+        raise AssertionError(f"went on after {reference}")
+
+    monkeypatch.setattr("db.migrate.upgrade", upgrade)
+    settings = Settings(data_dir=tmp_path, port=free_port(), database_url=database_url, redis_url=store_urls.redis_url)
+    before = {stop: signal.signal(stop, signal.default_int_handler) for stop in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        ended = run(settings, words, {})
+    finally:
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
+    assert (ended, capsys.readouterr().err) == (code, said)
 
 
 LOADS_FOR_EVER = """
