@@ -94,22 +94,27 @@ class FrameReader:
             self._rest += data
 
     def next(self) -> tuple[int, bytes] | None:
-        """The next message, TEXT or BINARY, or control frame; None until more is fed. Raises BrokenFrame."""
-        while (found := self._frame()) is not None:
-            opcode, is_final, payload = found
-            if opcode >= Opcode.CLOSE:
-                return opcode, payload
-            if (opcode == Opcode.CONTINUATION) == (self._parts is None):
-                raise BrokenFrame(1002, "A continuation of nothing, or none where one is due")
-            if self._parts is None:
-                if is_final:
-                    return opcode, payload
-                self._opcode, self._parts = opcode, bytearray()
-            self._parts += payload
+        """The next message, TEXT or BINARY, or control frame; CONTINUATION for a part of a message.
+
+        None until more is fed. Raises BrokenFrame.
+        """
+        found = self._frame()
+        if found is None:
+            return None
+        opcode, is_final, payload = found
+        if opcode >= Opcode.CLOSE:
+            return opcode, payload
+        if (opcode == Opcode.CONTINUATION) == (self._parts is None):
+            raise BrokenFrame(1002, "A continuation of nothing, or none where one is due")
+        if self._parts is None:
             if is_final:
-                payload, self._parts = bytes(self._parts), None
-                return self._opcode, payload
-        return None
+                return opcode, payload
+            self._opcode, self._parts = opcode, bytearray()
+        self._parts += payload
+        if not is_final:
+            return Opcode.CONTINUATION, b""
+        payload, self._parts = bytes(self._parts), None
+        return self._opcode, payload
 
     def _frame(self) -> tuple[int, bool, bytes] | None:
         rest = self._rest

@@ -142,7 +142,7 @@ class FrameWire(asyncio.Protocol):
             pass
         elif opcode == Opcode.PING:
             self._transport.write(frame(Opcode.PONG, payload))
-        elif opcode != Opcode.PONG and self._receiver is not None:
+        elif opcode in (Opcode.TEXT, Opcode.BINARY) and self._receiver is not None:
             self._receiver.received(text(payload) if opcode == Opcode.TEXT else None)
 
     def _hang_up(self, last: bytes) -> None:
@@ -151,6 +151,7 @@ class FrameWire(asyncio.Protocol):
             self._is_closing = True
             self._transport.write(last)
         self._transport.close()
+        asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)  # a peer may not take what waits for it
 
     def pause_writing(self) -> None:
         """See asyncio.Protocol. Who does not read is not read either."""

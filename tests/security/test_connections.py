@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from execution import websocket_wire
 from execution.connections import BoundedHttp, BoundedSocket, Bounds, bounded
+from execution.websocket_frames import FrameReader
+from execution.websocket_wire import FRAMES, FrameWire
 from tests.client import Server
 from tests.security.raw import BINARY, CLOSE, PING, PONG, TEXT, closing, frame, request, talk, upgrade, wire
 from tests.serving import listening
@@ -284,6 +287,48 @@ async def test_frames_are_taken_bit_by_bit(frames: bytes) -> None:
         await connection.rest()
     assert turns.counts.total() > 39_000
     assert max(turns.counts.values()) <= BOUNDS.frames // 6 + 1
+
+
+async def test_parts_of_a_message_are_taken_bit_by_bit(filled: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns, read = Turns(), FrameReader._frame
+
+    def counted(reader: FrameReader) -> Any:
+        turns.count()
+        return read(reader)
+
+    monkeypatch.setattr(FrameReader, "_frame", counted)
+    async with wire(filled.port) as connection:
+        await connection.send(upgrade())
+        await connection.head()
+        await connection.send(frame(TEXT, final=False) + frame(0, final=False) * 40_000 + frame(0, b'{"type": "ping"}'))
+        async with asyncio.timeout(10):
+            assert b"pong" in await connection.reader.read(100)
+    assert turns.counts.total() > 40_000
+    assert max(turns.counts.values()) <= FRAMES + 1
+
+
+async def test_a_peer_that_is_hung_up_on_and_does_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Less waits for it than would make it a slow one, and it never goes out."""
+    monkeypatch.setattr(websocket_wire, "CLOSE_S", 0.2)
+    connections: set[Any] = set()
+
+    class Accept(asyncio.Protocol):
+        def connection_made(self, transport: Any) -> None:
+            transport.set_protocol(FrameWire(transport, connections, 1_000))
+            while not transport.get_write_buffer_size():
+                transport.write(bytes(1_000))
+            assert transport.get_write_buffer_size() < 64_000
+
+    server = await asyncio.get_running_loop().create_server(Accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, wire(port, receive_buffer=4096) as connection:
+        connection.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await connection.send(b"\x00\x00")
+        async with asyncio.timeout(5):
+            while not connections:  # noqa: ASYNC110 (nothing tells of it)
+                await asyncio.sleep(0.01)
+            while connections:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
 
 
 async def test_answers_to_pings_do_not_pile_up() -> None:
