@@ -50,10 +50,11 @@ class NewLogLine:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event as it was committed."""
+    """An event as it was committed; one of a batch of log lines has the lines, without text where none is shown."""
 
     topic: str
     seq: int
     kind: str
     facts: dict[str, Any]
     at: datetime
+    lines: tuple[NewLogLine, ...] = ()

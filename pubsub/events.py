@@ -1,20 +1,24 @@
 """What travels: events and log notices, and their form on the wire (JSON).
 
-An event is ``{epoch, topic, seq, kind, facts, at}``; a log notice ``{epoch, topic: "log:…", first, last}`` says which
-lines of a log were committed. Both are hints: PostgreSQL has the truth, and a message that is lost is read there.
+An event is ``{epoch, topic, seq, kind, facts, at}``; a log notice ``{epoch, topic: "log:…", first, last, lines}`` says
+which lines of a log were committed, and has them where they are few. Both are hints: PostgreSQL has the truth, and a
+message that is lost is read there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 import orjson
 
-from pubsub.topics import LOGS, is_log, log_topic
+from pubsub.topics import LOG_PREFIX, LOGS, is_log, log_topic
+
+INLINE_LINES = 50  # of one batch
+INLINE_CHARACTERS = 4_000  # a message of Redis is small; what is larger is read once by each process
 
 
 class CommittedEvent(Protocol):
@@ -57,13 +61,56 @@ class Event:
     at: datetime
 
 
+class AppendedLine(Protocol):
+    """A log line as db appended it."""
+
+    @property
+    def at(self) -> datetime:
+        """When it was written."""
+        ...
+
+    @property
+    def level(self) -> str:
+        """How grave it is."""
+        ...
+
+    @property
+    def stream(self) -> str:
+        """Where it comes from."""
+        ...
+
+    @property
+    def text(self) -> str | None:
+        """The line, if it is shown."""
+        ...
+
+    @property
+    def truncated(self) -> bool:
+        """Whether it was cut."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A log line that came with its notice."""
+
+    task_id: UUID
+    seq: int
+    at: datetime
+    level: str
+    stream: str
+    text: str | None
+    truncated: bool
+
+
 @dataclass(frozen=True, slots=True)
 class LogNotice:
-    """Lines `first` to `last` of the log `topic` are committed."""
+    """Lines `first` to `last` of the log `topic` are committed; `lines` has all of them or none, as they travel."""
 
     topic: str
     first: int
     last: int
+    lines: Sequence[Any] = ()
 
 
 class MalformedMessage(ValueError):
@@ -84,11 +131,17 @@ def messages_of(events: Iterable[CommittedEvent], log_heads: Mapping[UUID, int])
     told: list[Event | LogNotice] = []
     notices: dict[str, LogNotice] = {}
 
-    def lines(topic: str, first: int, last: int) -> None:
+    def lines(topic: str, first: int, last: int, appended: Sequence[AppendedLine] = ()) -> None:
         known = notices.get(topic)
-        notices[topic] = (
-            LogNotice(topic, min(first, known.first), max(last, known.last)) if known else LogNotice(topic, first, last)
-        )
+        if known is None:
+            notices[topic] = LogNotice(topic, first, last, _inline(appended))
+        else:
+            notices[topic] = LogNotice(
+                topic,
+                min(first, known.first),
+                max(last, known.last),
+                known.lines if known.first <= first and last <= known.last else (),
+            )
 
     for event in events:
         if is_log(event.topic):
@@ -96,16 +149,42 @@ def messages_of(events: Iterable[CommittedEvent], log_heads: Mapping[UUID, int])
             continue
         told.append(to_event(event))
         if event.topic == LOGS:
-            lines(log_topic(event.facts["task"]), event.facts["first"], event.facts["last"])
+            facts = event.facts
+            lines(log_topic(facts["task"]), facts["first"], facts["last"], getattr(event, "lines", ()))
     for task_id, last in log_heads.items():
         lines(log_topic(task_id), last, last)
-    return [*told, *notices.values()]
+    return [*notices.values(), *told]  # who follows all logs finds the lines there
+
+
+def _inline(lines: Sequence[AppendedLine]) -> list[tuple[Any, ...]]:
+    """Lines as they travel, if they are few."""
+    if len(lines) > INLINE_LINES or sum(len(line.text or "") for line in lines) > INLINE_CHARACTERS:
+        return []
+    return [(line.at, line.level, line.stream, line.text, line.truncated) for line in lines]
+
+
+def lines_of(notice: LogNotice) -> list[LogLine]:
+    """The lines that came with a notice. Raises MalformedMessage."""
+    if not notice.lines:
+        return []
+    try:
+        task_id = UUID(notice.topic.removeprefix(LOG_PREFIX))
+        found = [
+            LogLine(task_id, seq, datetime.fromisoformat(at).astimezone(UTC), level, stream, text, truncated)
+            for seq, (at, level, stream, text, truncated) in enumerate(notice.lines, notice.first)
+        ]
+    except (TypeError, ValueError) as error:
+        raise MalformedMessage(str(error)) from error
+    if len(found) != notice.last - notice.first + 1:
+        raise MalformedMessage("not as many lines as were told")
+    return found
 
 
 def encode(epoch: str, message: Event | LogNotice) -> bytes:
     """The message on the wire."""
     if isinstance(message, LogNotice):
-        return orjson.dumps({"epoch": epoch, "topic": message.topic, "first": message.first, "last": message.last})
+        told = {"epoch": epoch, "topic": message.topic, "first": message.first, "last": message.last}
+        return orjson.dumps({**told, "lines": message.lines} if message.lines else told)
     return orjson.dumps(
         {
             "epoch": epoch,
@@ -124,7 +203,7 @@ def decode(text: str | bytes) -> tuple[str, Event | LogNotice]:
         fields = orjson.loads(text)
         epoch, topic = _string(fields["epoch"]), _string(fields["topic"])
         if is_log(topic):
-            return epoch, LogNotice(topic, _seq(fields["first"]), _seq(fields["last"]))
+            return epoch, LogNotice(topic, _seq(fields["first"]), _seq(fields["last"]), fields.get("lines", ()))
         facts = fields["facts"]
         if not isinstance(facts, dict):
             raise MalformedMessage("facts are no object")

@@ -19,9 +19,10 @@ from uuid import UUID
 
 from pubsub.backend import GAP
 from pubsub.backoff import BackOff
-from pubsub.events import Event, LogNotice, MalformedMessage, decode, to_event
+from pubsub.events import Event, LogNotice, MalformedMessage, decode, lines_of, to_event
+from pubsub.lines import RecentLines
 from pubsub.streams import PAGE, EventStream, LogStream
-from pubsub.topics import TASKS, is_log, log_topic
+from pubsub.topics import LOGS, TASKS, is_log, log_topic
 from pubsub.watching import RING, EventStore, Topic, seq_of
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Hub:
         self._topics: dict[str, Topic] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._has_met_malformed = False
+        self.lines = RecentLines()
 
     def subscribe(self, topic: str, after: int | None = None) -> EventStream:
         """The events of a topic behind `after`, or those that are committed after the stream is entered; in order."""
@@ -153,14 +155,16 @@ class Hub:
     def _take(self, text: str) -> None:
         try:
             epoch, message = decode(text)
+            if epoch != self._bus.epoch:
+                return
+            if isinstance(message, LogNotice) and (message.topic in self._topics or LOGS in self._topics):
+                self.lines.put(lines_of(message))
         except MalformedMessage as error:
             if not self._has_met_malformed:
                 self._has_met_malformed = True
                 logger.warning(
                     "a message on our Redis channels is malformed (%s); this and its like are ignored", error
                 )
-            return
-        if epoch != self._bus.epoch:
             return
         if message.topic == TASKS and isinstance(message, Event):
             log = self._topics.get(log_topic(str(message.facts.get("id"))))

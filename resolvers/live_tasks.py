@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncIterator, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from db.models.tasks import LogLineRow, TaskRow
+from db.models.tasks import TaskRow
 from db.pages import EventPosition
 from db.queries import events
 from db.queries import tasks as queries
@@ -17,10 +17,14 @@ from domain.errors import NotFound
 from domain.ids import parse_id
 from domain.transitions import FINAL
 from pubsub.events import Event
+from pubsub.events import LogLine as NoticedLine
+from pubsub.lines import Line
 from pubsub.streams import LogStream, Span
 from pubsub.topics import LOGS, log_topic
 from resolvers.context import Context
 from resolvers.live import Mark, Shown, Told, follow, marks_first, patiently, place_of, position_of, told
+
+LogLine = NoticedLine  # one that came with its notice: schema shows it like a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class LogLines:
     position: EventPosition
     at: datetime
     task_id: UUID
-    lines: list[LogLineRow]
+    lines: list[Line]
 
     @property
     def key(self) -> Hashable:
@@ -86,7 +90,7 @@ class LogLines:
         return self.position.seq, self.lines[0].seq
 
 
-def line_matches(wanted: LogSelection, line: LogLineRow) -> bool:
+def line_matches(wanted: LogSelection, line: Line) -> bool:
     """Whether a line is let through: the same rule as a page of the log has in SQL."""
     return (
         (wanted.level is None or line.level in wanted.level)
@@ -95,8 +99,13 @@ def line_matches(wanted: LogSelection, line: LogLineRow) -> bool:
     )
 
 
-async def _lines(context: Context, task_id: UUID, span: Span, wanted: LogSelection) -> list[LogLineRow]:
-    appended = await patiently(lambda: queries.log_range(context.reader, task_id, span.first, span.last))
+async def _lines(context: Context, task_id: UUID, span: Span, wanted: LogSelection) -> list[Line]:
+    """Those lines of a span that are wanted; they came with their notice, or are read once for all who follow."""
+
+    async def read() -> Sequence[Line]:
+        return await patiently(lambda: queries.log_range(context.reader, task_id, span.first, span.last))
+
+    appended = await context.hub.lines.get(task_id, span.first, span.last, read)
     return [line for line in appended if line_matches(wanted, line)]
 
 

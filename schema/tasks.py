@@ -17,7 +17,7 @@ from loaders import conversations as conversation_loaders
 from loaders import runs as run_loaders
 from loaders import tasks as loaders
 from loaders import usage as usage_loaders
-from resolvers import control
+from resolvers import control, live_tasks
 from schema.content import content_column, shown
 from schema.enums import ContentAccess, LogLevel, LogStream, StuckReason, TaskSource, TaskStatus
 from schema.node import Node, node_id
@@ -201,7 +201,7 @@ class TaskConnection:
 
 
 @object_type(
-    of=LogLineRow,
+    of=(LogLineRow, live_tasks.LogLine),
     scope="READ",
     description="One line of a task's log. No id on purpose: 20,000 lines must not become 20,000 cache entities."
     " Unique by (taskId, seq).",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
@@ -17,14 +18,16 @@ if TYPE_CHECKING:
 
 
 class EmittedRow(Row):
-    """What the emit statement returns: an event, or (kind `head`) the new head of a log."""
+    """What the emit statement returns: an event, or the new head of a log, its facts whether content is shown."""
 
     topic: str
     seq: int
     kind: str
-    facts: dict[str, Any] | None
+    facts: Any
     at: Any
 
+
+LINES_APPENDED = "LogLinesAppended"
 
 # One statement, so that a topic's row lock is held for the shortest time and all locks are taken in sorted order:
 # two writers of the same topics can neither deadlock nor commit out of the order of their seqs. Measured with 32
@@ -70,7 +73,9 @@ WITH new_event AS (
 )
 SELECT topic, seq, kind, facts, at FROM written
 UNION ALL
-SELECT name, seq, 'head', NULL, NULL FROM head WHERE name LIKE 'log:%'
+SELECT name, seq, 'head', to_jsonb(EXISTS (
+    SELECT FROM tasks t WHERE t.id = substr(head.name, 5)::uuid AND t.content_access = 'FULL'
+)), NULL FROM head WHERE name LIKE 'log:%'
 ORDER BY 1, 2
 """,
     EmittedRow,
@@ -129,9 +134,26 @@ async def emit(
         [line.text for line in lines],
         [line.truncated for line in lines],
     )
-    emitted = [Event(row.topic, row.seq, row.kind, row.facts or {}, row.at) for row in rows if row.kind != "head"]
-    heads = {UUID(row.topic.removeprefix("log:")): row.seq for row in rows if row.kind == "head"}
-    return emitted, heads
+    heads = {UUID(row.topic.removeprefix("log:")): row for row in rows if row.kind == "head"}
+    batches: dict[str, list[NewLogLine]] = {}
+    for line in lines:
+        batches.setdefault(str(line.task_id), []).append(_as_shown(line, heads))
+    emitted = [
+        Event(row.topic, row.seq, row.kind, row.facts or {}, row.at, _lines_of(row, batches))
+        for row in rows
+        if row.kind != "head"
+    ]
+    return emitted, {task_id: row.seq for task_id, row in heads.items()}
+
+
+def _as_shown(line: NewLogLine, heads: Mapping[UUID, EmittedRow]) -> NewLogLine:
+    """The line as a reading of it would show it: without its text where the task's content is not for all to see."""
+    head = heads.get(line.task_id)
+    return line if head is not None and head.facts else replace(line, text=None)
+
+
+def _lines_of(row: EmittedRow, batches: Mapping[str, Sequence[NewLogLine]]) -> tuple[NewLogLine, ...]:
+    return tuple(batches.get(row.facts["task"], ())) if row.kind == LINES_APPENDED else ()
 
 
 async def heads(handle: Handle, names: Sequence[str]) -> dict[str, TopicRow]:

@@ -142,3 +142,52 @@ async def told_lines(follower: Follower, count: int) -> list[str]:
     while len(found) < count:
         found += [line["text"] for line in (await follower.next())["lines"]]
     return found
+
+
+EVERY_FIELD = "lines { taskId seq at level stream text truncated }"
+LOG_FULL = f"""
+subscription Log($taskId: ID!, $filter: LogFilter) {{
+  taskLog(taskId: $taskId, filter: $filter) {{ __typename ... on LogLinesAppended {{ {EVERY_FIELD} }} }}
+}}
+"""
+LOGS_FULL = f"""
+subscription Logs($filter: LogLinesFilter) {{
+  logLines(filter: $filter) {{ __typename ... on LogLinesAppended {{ {EVERY_FIELD} }} }}
+}}
+"""
+PAGE = f"query Page($id: ID!) {{ task(id: $id) {{ logs(first: 100) {{ {EVERY_FIELD.replace('lines', 'nodes')} }} }} }}"
+
+
+@pytest.mark.parametrize(("text", "reads"), [("short", 0), ("long " * 2_000, 1)], ids=["noticed", "read"])
+async def test_many_followers_of_a_log_with_filters_of_their_own_cost_one_reading(
+    server: Server, text: str, reads: int
+) -> None:
+    """A small batch comes with its notice; what it shows is what a page shows."""
+    task_id = await new_task(server, status="RUNNING")
+    lines = [{"text": text, "level": "ERROR", "at": "2026-01-02T03:04:05.678901+02:00"}, {"text": text + " 2"}]
+    async with AsyncExitStack() as stack:
+        live = [
+            await stack.enter_async_context(following(server, LOG_FULL, taskId=task_id, filter={"search": text[:n]}))
+            for n in range(1, 6)
+        ]
+        live += [
+            await stack.enter_async_context(following(server, LOGS_FULL, filter={"search": text[:n]}))
+            for n in range(1, 6)
+        ]
+        for follower in live:
+            assert (await follower.next())["__typename"] == "Checkpoint"
+        await mutate(server, "appendTaskLog", taskId=task_id, lines=lines[:1])  # what a mutation reads, once
+        for follower in live:
+            await follower.next()
+        counted = []
+        for batch in ([{"text": "another"}], lines):
+            before = server.statement_count
+            await mutate(server, "appendTaskLog", taskId=task_id, lines=batch)
+            if batch is lines:
+                told = [(await follower.next())["lines"] for follower in live]
+            await asyncio.sleep(0.1)
+            counted.append(server.statement_count - before)
+        page = (await server.query(PAGE, id=task_id))["task"]["logs"]["nodes"]
+    assert all(event == page[-2:] for event in told)
+    assert page[-2]["at"] == "2026-01-02T01:04:05.678Z"
+    assert counted[1] - counted[0] <= reads + 1  # a look at the heads may fall in between
