@@ -7,7 +7,7 @@ snapshot: following the topic from that head misses nothing that the page lacks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -30,9 +30,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.expression import Select
 
+from db.handles import Handle
 from db.models.base import Row
 from db.models.events import topics
-from db.statements import parameter_like, row_columns, uuids
+from db.statements import Statement, parameter_like, row_columns, uuids
 
 R = TypeVar("R", bound=Row)
 
@@ -68,7 +69,7 @@ class EventPosition:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Page(Generic[R]):
     """Rows in order, and what lies around them. `selection` is what a count of all of them needs."""
 
@@ -76,73 +77,140 @@ class Page(Generic[R]):
     order: Order
     has_next: bool
     has_previous: bool
-    position: EventPosition
+    epoch: UUID
+    topic: str
+    head: int  # of the topic, in the snapshot that the rows are of
     selection: Any = None
 
+    @property
+    def position(self) -> EventPosition:
+        """Where the live stream stood."""
+        return EventPosition(self.epoch, self.topic, self.head)
 
-def keyset_select(
+
+def page_keys(topic: str, **derived: Callable[[ColumnElement[Any]], ColumnElement[Any]]) -> FromClause:
+    """The parents of many pages, from the parameter `keys` (uuid[]), with the head of each one's topic.
+
+    `derived` are more columns, worked out once for a parent and not once for each of its rows. A `topic` that ends in
+    a colon is one topic per parent: ``log:{parent}``.
+    """
+    unnested = func.unnest(uuids("keys")).table_valued(column("key", Uuid()), name="k").render_derived()
+    key = unnested.c.key
+    name: Any = literal_column("'" + topic + "'", String)
+    if topic.endswith(":"):
+        name = name + cast(key, String)
+    columns = [make(key).label(label) for label, make in derived.items()]
+    # OFFSET: else PostgreSQL moves what is derived to where it is worked out for each row.
+    return select(key, _head(name).label("head"), *columns).offset(literal_column("0")).subquery("keys")
+
+
+def _head(topic: ColumnElement[str]) -> ColumnElement[Any]:
+    return func.coalesce(select(topics.c.seq).where(topics.c.name == topic).scalar_subquery(), literal_column("0"))
+
+
+def pages_select(
+    table: Table,
+    row: type[Row],
+    order: Order,
+    keys: FromClause,
+    *,
+    parent: str,
+    conditions: Sequence[ColumnElement[bool]] = (),
+    has_place: bool = False,
+    backward: bool = False,
+    instead: Mapping[str, ColumnElement[Any]] | None = None,
+) -> Select[Any]:
+    """One page of `table` for each of many parents, of which `keys` is made by `page_keys`.
+
+    Parameters of the statement: `keys`, `limit`, and `place_0` … `place_n` with a place. Beside `row`'s columns each
+    row has `head`. A page without rows is one row of nulls but for `head` and `parent`, the parent's key.
+    `instead` has what is selected in place of some columns.
+    """
+    inner = _rows(table, row, order, has_place=has_place, backward=backward, instead=instead)
+    inner = inner.where(table.c[parent] == keys.c.key, *conditions).limit(bindparam("limit"))
+    page = lateral(inner).alias("page")
+    selected = row_columns(page, row)
+    selected[row.columns.index(parent)] = keys.c.key.label(parent)
+    return (
+        select(*selected, keys.c.head)
+        .select_from(keys.join(page, true(), isouter=True))
+        .order_by(*_ordered(page, order, descending=order.descending))
+    )
+
+
+def page_select(
     table: Table,
     row: type[Row],
     order: Order,
     *,
     topic: str,
     conditions: Sequence[ColumnElement[bool]] = (),
-    parent: str | None = None,
     has_place: bool = False,
     backward: bool = False,
+    is_empty: bool = False,
+    limit: int | None = None,
+) -> Select[Any]:
+    """One page of `table`; see `fetch_page`.
+
+    Parameters of the statement: `limit`, unless it is given here, and `place_0` … `place_n` with a place. Beside
+    `row`'s columns each row has `head`. With `is_empty` a page without rows is one row of nulls that has it.
+    """
+    head = _head(literal_column("'" + topic + "'", String)).label("head")
+    inner = _rows(table, row, order, has_place=has_place, backward=backward).where(*conditions)
+    inner = inner.limit(bindparam("limit") if limit is None else literal_column(str(limit)))
+    if not backward and not is_empty:
+        return inner.with_only_columns(*row_columns(table, row), head)
+    page = lateral(inner).alias("page")
+    start = select(head).subquery("start")
+    return (
+        select(*row_columns(page, row), start.c.head)
+        .select_from(start.join(page, true(), isouter=is_empty))
+        .order_by(*_ordered(page, order, descending=order.descending))
+    )
+
+
+def _rows(
+    table: Table,
+    row: type[Row],
+    order: Order,
+    *,
+    has_place: bool,
+    backward: bool,
     instead: Mapping[str, ColumnElement[Any]] | None = None,
 ) -> Select[Any]:
-    """One page of `table`, or one page for each of many parents.
-
-    Parameters of the statement: `limit`, `place_0` … `place_n` with a place, `keys` (uuid[]) with a parent column.
-    Beside `row`'s columns each row has `head` and, with a parent, `parent_key`. A page without rows is one row of
-    nulls, so that the head is known. A `topic` that ends in a colon is one topic per parent: ``log:{parent}``.
-    `instead` has what is selected in place of some columns.
-    """
+    """The rows behind (or before) a place, from there on."""
     forwards_down = order.descending != backward
     instead = instead or {}
-    inner = select(*[instead.get(name, table.c[name]).label(name) for name in row.columns]).where(*conditions)
-    keys: FromClause | None = None
-    if parent is not None:
-        keys = func.unnest(uuids("keys")).table_valued(column("key", Uuid()), name="k").render_derived()
-        inner = inner.where(table.c[parent] == keys.c.key)
+    found = select(*[instead.get(name, table.c[name]).label(name) for name in row.columns])
     if has_place:
         place = tuple_(*[parameter_like(f"place_{i}", table, name) for i, name in enumerate(order.columns)])
         columns = tuple_(*[table.c[name] for name in order.columns])
-        inner = inner.where(columns < place if forwards_down else columns > place)
-    inner = inner.order_by(
-        *[table.c[name].desc() if forwards_down else table.c[name].asc() for name in order.columns]
-    ).limit(bindparam("limit"))
-    page = lateral(inner).alias("page")
-    topic_name: Any = literal_column("'" + topic + "'", String)
-    if topic.endswith(":") and keys is not None:
-        topic_name = topic_name + cast(keys.c.key, String)
-    head = func.coalesce(select(topics.c.seq).where(topics.c.name == topic_name).scalar_subquery(), literal_column("0"))
-    outer_order = [page.c[name].desc() if order.descending else page.c[name].asc() for name in order.columns]
-    selected = row_columns(page, row)
-    if keys is not None:
-        return (
-            select(*selected, head.label("head"), keys.c.key.label("parent_key"))
-            .select_from(keys.join(page, true(), isouter=True))
-            .order_by(*outer_order)
-        )
-    start = select(head.label("head")).subquery("start")
-    return select(*selected, start.c.head).select_from(start.join(page, true(), isouter=True)).order_by(*outer_order)
+        found = found.where(columns < place if forwards_down else columns > place)
+    return found.order_by(*_ordered(table, order, descending=forwards_down))
+
+
+def _ordered(source: FromClause, order: Order, *, descending: bool) -> list[ColumnElement[Any]]:
+    return [source.c[name].desc() if descending else source.c[name].asc() for name in order.columns]
+
+
+async def fetch_page(handle: Handle, make: Callable[[bool], Statement[R]], *values: Any) -> list[R]:
+    """The rows of `page_select`: those of a page without rows by a second statement, which tells the head alone.
+
+    ``make(is_empty)`` compiles it. The form that always has a row takes PostgreSQL half as long again.
+    """
+    return await handle.fetch(make(False), *values) or await handle.fetch(make(True), *values)
 
 
 def cut(rows: list[R], request: PageRequest, order: Order, epoch: UUID, topic: str, selection: Any = None) -> Page[R]:
     """Make a page of rows that were fetched with limit + 1: the one too many says that there are more."""
-    seq = int(rows[0]["head"]) if rows else 0
-    found = [row for row in rows if row[row.columns.index(order.columns[-1])] is not None]
-    more = len(found) > request.limit
+    head = 0
+    if rows:
+        head = rows[0]["head"]
+        if rows[0][rows[0].columns.index(order.columns[-1])] is None:  # a page without rows
+            rows = []
+    more = len(rows) > request.limit
     if more:
-        found = found[1:] if request.backward else found[: request.limit]
+        rows = rows[1:] if request.backward else rows[: request.limit]
     behind_a_place = request.place is not None
-    return Page(
-        found,
-        order,
-        has_next=behind_a_place if request.backward else more,
-        has_previous=more if request.backward else behind_a_place,
-        position=EventPosition(epoch, topic, seq),
-        selection=selection,
-    )
+    has_next, has_previous = (behind_a_place, more) if request.backward else (more, behind_a_place)
+    return Page(rows, order, has_next, has_previous, epoch, topic, head, selection)

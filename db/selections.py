@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Table, bindparam, func, literal_column, select
@@ -24,7 +25,12 @@ class CountRow(Row):
 
 def shape_of(selection: Any) -> tuple[str, ...]:
     """The names of the conditions that a selection makes: one compiled statement each."""
-    return tuple(field.name for field in fields(selection) if getattr(selection, field.name) is not None)
+    return tuple(name for name in _names(selection.__class__) if getattr(selection, name) is not None)
+
+
+@lru_cache
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
 def values_of(selection: Any) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from db.handles import Handle
@@ -19,26 +20,35 @@ def align(keys: Sequence[K], rows: Iterable[R], key: Callable[[R], Any]) -> list
     return [found.get(wanted) for wanted in keys]
 
 
-def group(keys: Sequence[K], rows: Iterable[R], key: Callable[[R], Any]) -> list[list[R]]:
+def group(keys: Sequence[K], rows: Sequence[R], key: Callable[[R], Any]) -> list[list[R]]:
     """The rows of each key, in the rows' order."""
-    found: dict[Any, list[R]] = {}
-    for row in rows:
-        found.setdefault(key(row), []).append(row)
-    return [found.get(wanted, []) for wanted in keys]
+    found: dict[Any, list[R]] = {wanted: [] for wanted in keys}
+    for row, wanted in zip(rows, map(key, rows), strict=True):
+        found[wanted].append(row)
+    return [found[wanted] for wanted in keys]
 
 
 def pages(
     handle: Handle,
     keys: Sequence[K],
-    rows: Iterable[R],
+    rows: Sequence[R],
+    parent: str,
     request: PageRequest,
     order: Order,
     topic: str,
-    select: Callable[[K], Any] = lambda key: None,
+    select: Callable[[K], Any] | None = None,
 ) -> list[Page[R]]:
-    """The page of each key, from rows with `parent_key` (db.pages.keyset_select)."""
-    grouped = group(keys, rows, lambda row: row["parent_key"])
+    """The page of each key, from rows whose column `parent` has it (db.pages.pages_select)."""
+    grouped = group(keys, rows, attrgetter(parent))
+    epoch = handle.epoch
     return [
-        cut(found, request, order, handle.epoch, f"{topic}{key}" if topic.endswith(":") else topic, select(key))
+        cut(
+            found,
+            request,
+            order,
+            epoch,
+            f"{topic}{key}" if topic.endswith(":") else topic,
+            None if select is None else select(key),
+        )
         for key, found in zip(keys, grouped, strict=True)
     ]

@@ -42,6 +42,7 @@ async def children_by_task(database: Handle, keys: Sequence[UUID], args: PageReq
         database,
         keys,
         rows,
+        "parent_task_id",
         args,
         CREATED_AT,
         queries.TOPIC,
@@ -56,6 +57,7 @@ async def by_conversation(database: Handle, keys: Sequence[UUID], args: PageRequ
         database,
         keys,
         rows,
+        "conversation_id",
         args,
         CREATED_AT,
         queries.TOPIC,
@@ -67,7 +69,14 @@ async def by_run(database: Handle, keys: Sequence[UUID], args: PageRequest) -> l
     """A page of tasks per run, oldest first."""
     rows = await queries.pages_by_parent(database, "run_id", list(UNIQUE(keys)), CREATED_AT, args)
     return pages(
-        database, keys, rows, args, CREATED_AT, queries.TOPIC, lambda key: TaskCount(column="run_id", parent=key)
+        database,
+        keys,
+        rows,
+        "run_id",
+        args,
+        CREATED_AT,
+        queries.TOPIC,
+        lambda key: TaskCount(column="run_id", parent=key),
     )
 
 
@@ -77,7 +86,7 @@ async def current_by_run(database: Handle, keys: Sequence[UUID], args: None) -> 
     rows = await queries.pages_by_parent(
         database, "run_id", list(UNIQUE(keys)), CREATED_AT_DESC, newest, unfinished=True
     )
-    found = pages(database, keys, rows, newest, CREATED_AT_DESC, queries.TOPIC)
+    found = pages(database, keys, rows, "run_id", newest, CREATED_AT_DESC, queries.TOPIC)
     return [page.rows[0] if page.rows else None for page in found]
 
 
@@ -90,6 +99,7 @@ async def current_by_agent(database: Handle, keys: Sequence[UUID], args: PageReq
         database,
         keys,
         rows,
+        "agent_id",
         args,
         CREATED_AT_DESC,
         queries.TOPIC,
@@ -100,13 +110,13 @@ async def current_by_agent(database: Handle, keys: Sequence[UUID], args: PageReq
 async def logs_by_task(database: Handle, keys: Sequence[UUID], args: LogPageRequest) -> list[Page[LogLineRow]]:
     """A page of log lines per task, in order of seq."""
     rows = await queries.logs_by_task(database, list(UNIQUE(keys)), args.selection, args.page)
-    return pages(database, keys, rows, args.page, queries.LOG_SEQ, "log:")
+    return pages(database, keys, rows, "task_id", args.page, queries.LOG_SEQ, "log:")
 
 
 async def tool_calls_by_task(database: Handle, keys: Sequence[UUID], args: PageRequest) -> list[Page[ToolCallRow]]:
     """A page of tool calls per task, in order of start."""
     rows = await queries.tool_calls_by_task(database, list(UNIQUE(keys)), args)
-    return pages(database, keys, rows, args, queries.TOOL_STARTED_AT, queries.TOPIC)
+    return pages(database, keys, rows, "task_id", args, queries.TOOL_STARTED_AT, queries.TOPIC)
 
 
 async def tool_calls_by_id(database: Handle, keys: Sequence[UUID], args: None) -> list[ToolCallRow | None]:

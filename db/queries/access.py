@@ -5,33 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import any_, select
+from sqlalchemy import select
 
 from db.handles import Handle
+from db.lookups import lookup
 from db.models.access import HostRow, ProjectRow, UserRow, hosts, projects, users
-from db.statements import compile_statement, row_columns, uuids
+from db.statements import row_columns
 
-USERS_BY_ID = compile_statement(
-    select(*row_columns(users, UserRow)).where(users.c.id == any_(uuids("ids"))), UserRow, "ids"
-)
-HOSTS_BY_ID = compile_statement(
-    select(*row_columns(hosts, HostRow)).where(hosts.c.id == any_(uuids("ids"))), HostRow, "ids"
-)
-PROJECTS_BY_ID = compile_statement(
-    select(*row_columns(projects, ProjectRow)).where(projects.c.id == any_(uuids("ids"))), ProjectRow, "ids"
-)
+USERS_BY_ID = lookup(select(*row_columns(users, UserRow)), users.c.id, UserRow)
+HOSTS_BY_ID = lookup(select(*row_columns(hosts, HostRow)), hosts.c.id, HostRow)
+PROJECTS_BY_ID = lookup(select(*row_columns(projects, ProjectRow)), projects.c.id, ProjectRow)
 
 
 async def users_by_id(handle: Handle, ids: Sequence[UUID]) -> list[UserRow]:
     """The users that exist, in no order."""
-    return await handle.fetch(USERS_BY_ID, list(ids))
+    return await USERS_BY_ID.fetch(handle, ids)
 
 
 async def hosts_by_id(handle: Handle, ids: Sequence[UUID]) -> list[HostRow]:
     """The hosts that exist, in no order."""
-    return await handle.fetch(HOSTS_BY_ID, list(ids))
+    return await HOSTS_BY_ID.fetch(handle, ids)
 
 
 async def projects_by_id(handle: Handle, ids: Sequence[UUID]) -> list[ProjectRow]:
     """The projects that exist, in no order."""
-    return await handle.fetch(PROJECTS_BY_ID, list(ids))
+    return await PROJECTS_BY_ID.fetch(handle, ids)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, Uuid, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db.handles import Handle
+from db.lookups import lookup
 from db.models.agents import AgentRow, agents
-from db.pages import Order, PageRequest, keyset_select
+from db.pages import Order, PageRequest, fetch_page, page_select
 from db.selections import CountRow, count_statement, shape_of, values_of
-from db.statements import Statement, compile_statement, row_columns, uuids
+from db.statements import Statement, compile_statement, row_columns
 
 NAME = Order("NAME", ("name", "id"))
 
@@ -39,8 +40,8 @@ def _conditions(shape: Sequence[str]) -> list[ColumnElement[bool]]:
 
 
 @lru_cache(maxsize=SHAPES)
-def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[AgentRow]:
-    clause = keyset_select(
+def _page(shape: tuple[str, ...], has_place: bool, backward: bool, is_empty: bool) -> Statement[AgentRow]:
+    clause = page_select(
         agents,
         AgentRow,
         NAME,
@@ -48,6 +49,7 @@ def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
         conditions=_conditions(shape),
         has_place=has_place,
         backward=backward,
+        is_empty=is_empty,
     )
     place = ("place_0", "place_1") if has_place else ()
     return compile_statement(clause, AgentRow, *shape, *place, "limit")
@@ -55,8 +57,8 @@ def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
 
 async def page(handle: Handle, selection: AgentSelection, request: PageRequest) -> list[AgentRow]:
     """One page in order of name and, if there is one, the row after it; see db.pages.cut."""
-    statement = _page(shape_of(selection), request.place is not None, request.backward)
-    return await handle.fetch(statement, *values_of(selection), *(request.place or ()), request.limit + 1)
+    make = partial(_page, shape_of(selection), request.place is not None, request.backward)
+    return await fetch_page(handle, make, *values_of(selection), *(request.place or ()), request.limit + 1)
 
 
 @lru_cache(maxsize=SHAPES)
@@ -70,9 +72,7 @@ async def count(handle: Handle, selection: AgentSelection, at_most: int) -> int:
     return 0 if row is None else row.n
 
 
-BY_ID = compile_statement(
-    select(*row_columns(agents, AgentRow)).where(agents.c.id == any_(uuids("ids"))), AgentRow, "ids"
-)
+BY_ID = lookup(select(*row_columns(agents, AgentRow)), agents.c.id, AgentRow)
 NAMED = select(*row_columns(agents, AgentRow)).where(agents.c.name == bindparam("name", type_=Text()))
 BY_NAME = compile_statement(
     NAMED.order_by(
@@ -90,7 +90,7 @@ BY_NAME_AND_HOST = compile_statement(
 
 async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[AgentRow]:
     """The agents that exist, in no order."""
-    return await handle.fetch(BY_ID, list(ids))
+    return await BY_ID.fetch(handle, ids)
 
 
 async def by_name(handle: Handle, name: str) -> AgentRow | None:

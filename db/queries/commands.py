@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import any_, select
+from sqlalchemy import select
 
 from db.handles import Handle
+from db.lookups import lookup
 from db.models.agents import CommandRow, agent_commands
-from db.statements import compile_statement, row_columns, uuids
+from db.statements import row_columns
 
-BY_ID = compile_statement(
-    select(*row_columns(agent_commands, CommandRow)).where(agent_commands.c.id == any_(uuids("ids"))),
-    CommandRow,
-    "ids",
-)
+BY_ID = lookup(select(*row_columns(agent_commands, CommandRow)), agent_commands.c.id, CommandRow)
 
 
 async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[CommandRow]:
     """The commands that exist, in no order."""
-    return await handle.fetch(BY_ID, list(ids))
+    return await BY_ID.fetch(handle, ids)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, any_, bindparam, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db.handles import Handle
+from db.lookups import lookup
 from db.models.base import INSTANT
 from db.models.conversations import ConversationRow, MessageRow, conversations, messages
-from db.pages import Order, PageRequest, keyset_select
+from db.pages import Order, PageRequest, fetch_page, page_keys, page_select, pages_select
 from db.selections import CountRow, count_statement, shape_of, values_of
 from db.statements import Statement, compile_statement, row_columns, uuids
 
@@ -54,8 +55,8 @@ def _condition(name: str) -> ColumnElement[bool]:
 
 
 @lru_cache(maxsize=SHAPES)
-def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[ConversationRow]:
-    clause = keyset_select(
+def _page(shape: tuple[str, ...], has_place: bool, backward: bool, is_empty: bool) -> Statement[ConversationRow]:
+    clause = page_select(
         conversations,
         ConversationRow,
         CREATED_AT_DESC,
@@ -63,6 +64,7 @@ def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
         conditions=[_condition(name) for name in shape],
         has_place=has_place,
         backward=backward,
+        is_empty=is_empty,
     )
     place = ("place_0", "place_1") if has_place else ()
     return compile_statement(clause, ConversationRow, *shape, *place, "limit")
@@ -70,8 +72,8 @@ def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
 
 async def page(handle: Handle, selection: ConversationSelection, request: PageRequest) -> list[ConversationRow]:
     """One page, the newest first, and, if there is one, the row after it; see db.pages.cut."""
-    statement = _page(shape_of(selection), request.place is not None, request.backward)
-    return await handle.fetch(statement, *values_of(selection), *(request.place or ()), request.limit + 1)
+    make = partial(_page, shape_of(selection), request.place is not None, request.backward)
+    return await fetch_page(handle, make, *values_of(selection), *(request.place or ()), request.limit + 1)
 
 
 @lru_cache(maxsize=SHAPES)
@@ -87,11 +89,11 @@ async def count(handle: Handle, selection: ConversationSelection, at_most: int) 
 
 @lru_cache(maxsize=4)
 def _messages(has_place: bool, backward: bool) -> Statement[MessageRow]:
-    clause = keyset_select(
+    clause = pages_select(
         messages,
         MessageRow,
         MESSAGE_SEQ,
-        topic=TOPIC,
+        page_keys(TOPIC),
         parent="conversation_id",
         has_place=has_place,
         backward=backward,
@@ -102,26 +104,20 @@ def _messages(has_place: bool, backward: bool) -> Statement[MessageRow]:
 async def messages_by_conversation(
     handle: Handle, conversation_ids: Sequence[UUID], request: PageRequest
 ) -> list[MessageRow]:
-    """A page of the messages of each conversation, in order of seq: see `parent_key`."""
+    """A page of the messages of each conversation, in order of seq."""
     statement = _messages(request.place is not None, request.backward)
     return await handle.fetch(statement, list(conversation_ids), *(request.place or ()), request.limit + 1)
 
 
-BY_ID = compile_statement(
-    select(*row_columns(conversations, ConversationRow)).where(conversations.c.id == any_(uuids("ids"))),
-    ConversationRow,
-    "ids",
-)
-MESSAGES_BY_ID = compile_statement(
-    select(*row_columns(messages, MessageRow)).where(messages.c.id == any_(uuids("ids"))), MessageRow, "ids"
-)
+BY_ID = lookup(select(*row_columns(conversations, ConversationRow)), conversations.c.id, ConversationRow)
+MESSAGES_BY_ID = lookup(select(*row_columns(messages, MessageRow)), messages.c.id, MessageRow)
 
 
 async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[ConversationRow]:
     """The conversations that exist, in no order."""
-    return await handle.fetch(BY_ID, list(ids))
+    return await BY_ID.fetch(handle, ids)
 
 
 async def messages_by_id(handle: Handle, ids: Sequence[UUID]) -> list[MessageRow]:
     """The messages that exist, in no order."""
-    return await handle.fetch(MESSAGES_BY_ID, list(ids))
+    return await MESSAGES_BY_ID.fetch(handle, ids)

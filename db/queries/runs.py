@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Text, and_, any_, bindparam, case, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db.handles import Handle
+from db.lookups import lookup
 from db.models.base import INSTANT, Row
 from db.models.runs import RunRow, StoryRow, runs, stories
-from db.pages import Order, PageRequest, keyset_select
+from db.pages import Order, PageRequest, fetch_page, page_select
 from db.selections import CountRow, count_statement, shape_of, values_of
 from db.statements import Statement, compile_statement, raw_statement, row_columns, uuids
 
@@ -63,8 +64,8 @@ def _conditions(shape: Sequence[str]) -> list[ColumnElement[bool]]:
 
 
 @lru_cache(maxsize=SHAPES)
-def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[RunRow]:
-    clause = keyset_select(
+def _page(shape: tuple[str, ...], has_place: bool, backward: bool, is_empty: bool) -> Statement[RunRow]:
+    clause = page_select(
         runs,
         RunRow,
         CREATED_AT_DESC,
@@ -72,6 +73,7 @@ def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
         conditions=_conditions(shape),
         has_place=has_place,
         backward=backward,
+        is_empty=is_empty,
     )
     place = ("place_0", "place_1") if has_place else ()
     return compile_statement(clause, RunRow, *shape, *place, "limit")
@@ -79,8 +81,8 @@ def _page(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
 
 async def page(handle: Handle, selection: RunSelection, request: PageRequest) -> list[RunRow]:
     """One page, the newest first, and, if there is one, the row after it; see db.pages.cut."""
-    statement = _page(shape_of(selection), request.place is not None, request.backward)
-    return await handle.fetch(statement, *values_of(selection), *(request.place or ()), request.limit + 1)
+    make = partial(_page, shape_of(selection), request.place is not None, request.backward)
+    return await fetch_page(handle, make, *values_of(selection), *(request.place or ()), request.limit + 1)
 
 
 @lru_cache(maxsize=SHAPES)
@@ -94,10 +96,8 @@ async def count(handle: Handle, selection: RunSelection, at_most: int) -> int:
     return 0 if row is None else row.n
 
 
-BY_ID = compile_statement(select(*row_columns(runs, RunRow)).where(runs.c.id == any_(uuids("ids"))), RunRow, "ids")
-STORIES_BY_ID = compile_statement(
-    select(*row_columns(stories, StoryRow)).where(stories.c.id == any_(uuids("ids"))), StoryRow, "ids"
-)
+BY_ID = lookup(select(*row_columns(runs, RunRow)), runs.c.id, RunRow)
+STORIES_BY_ID = lookup(select(*row_columns(stories, StoryRow)), stories.c.id, StoryRow)
 _STORY = ", ".join(f"s.{name}" for name in StoryRow.columns)
 STORIES_BY_RUN = raw_statement(
     f"SELECT {_STORY} FROM stories s WHERE s.run_id = ANY($1::uuid[]) ORDER BY s.run_id, s.priority, s.key",  # noqa: S608
@@ -171,7 +171,7 @@ LATEST_OF_PROJECT = compile_statement(
 
 async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[RunRow]:
     """The runs that exist, in no order."""
-    return await handle.fetch(BY_ID, list(ids))
+    return await BY_ID.fetch(handle, ids)
 
 
 async def latest(handle: Handle, project_id: UUID | None) -> RunRow | None:
@@ -183,7 +183,7 @@ async def latest(handle: Handle, project_id: UUID | None) -> RunRow | None:
 
 async def stories_by_id(handle: Handle, ids: Sequence[UUID]) -> list[StoryRow]:
     """The stories that exist, in no order."""
-    return await handle.fetch(STORIES_BY_ID, list(ids))
+    return await STORIES_BY_ID.fetch(handle, ids)
 
 
 async def stories_by_run(handle: Handle, run_ids: Sequence[UUID]) -> list[StoryRow]:

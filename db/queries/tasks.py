@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from db.handles import Handle
+from db.lookups import lookup
 from db.models.agents import agents
 from db.models.base import INSTANT, Row
 from db.models.tasks import (
@@ -42,9 +43,9 @@ from db.models.tasks import (
     tasks,
     tool_calls,
 )
-from db.pages import Order, PageRequest, keyset_select
-from db.selections import shape_of
-from db.statements import Statement, compile_statement, row_columns, uuids
+from db.pages import Order, PageRequest, fetch_page, page_keys, page_select, pages_select
+from db.selections import shape_of, values_of
+from db.statements import Statement, compile_statement, parameter_like, row_columns, uuids
 
 CREATED_AT = Order("CREATED_AT", ("created_at", "id"))
 CREATED_AT_DESC = Order("CREATED_AT:DESC", ("created_at", "id"), descending=True)
@@ -59,6 +60,10 @@ TOPIC = "tasks"
 SHOWN: ColumnElement[str] = literal_column("'FULL'")  # the one content access that shows anything
 UNFINISHED = ("QUEUED", "RUNNING", "WAITING_INPUT")
 SHAPES = 512  # page statements kept compiled; each is some 20 KiB
+
+# A plan that PostgreSQL makes once must not depend on how long the page is: a statement each for the usual lengths.
+PAGE_SIZES = frozenset((10, 20, 25, 50, 100))
+INDEXED = frozenset(tuple(column.name for column in index.columns) for index in tasks.indexes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +96,7 @@ class TaskSelection:
 
     def values(self) -> tuple[Any, ...]:
         """The conditions' values, in the order of `shape`."""
-        return tuple(list(value) if isinstance(value, tuple) else value for value in map(self._value, self.shape()))
-
-    def _value(self, name: str) -> Any:
-        value = getattr(self, name)
-        return containing(value) if name == "search" else value
+        return values_of(self if self.search is None else replace(self, search=containing(self.search)))
 
 
 ALL_TASKS = TaskSelection()
@@ -143,17 +144,26 @@ def task_conditions(shape: Sequence[str]) -> list[ColumnElement[bool]]:
 
 
 @lru_cache(maxsize=SHAPES)
-def _page(shape: tuple[str, ...], order: Order, has_place: bool, backward: bool) -> Statement[TaskRow]:
-    clause = keyset_select(
+def _page(
+    shape: tuple[str, ...], order: Order, has_place: bool, backward: bool, limit: int | None, is_empty: bool
+) -> Statement[TaskRow]:
+    """A page; with a `limit` each condition is for one value."""
+    if limit is None:
+        conditions = task_conditions(shape)
+    else:
+        conditions = [tasks.c[name] == parameter_like(name, tasks, name) for name in shape]
+    clause = page_select(
         tasks,
         TaskRow,
         order,
         topic=TOPIC,
-        conditions=task_conditions(shape),
+        conditions=conditions,
         has_place=has_place,
         backward=backward,
+        is_empty=is_empty,
+        limit=limit,
     )
-    return compile_statement(clause, TaskRow, *shape, *_place(order, has_place), "limit")
+    return compile_statement(clause, TaskRow, *shape, *_place(order, has_place), *(("limit",) if limit is None else ()))
 
 
 def _place(order: Order, has_place: bool) -> tuple[str, ...]:
@@ -162,8 +172,21 @@ def _place(order: Order, has_place: bool) -> tuple[str, ...]:
 
 async def page(handle: Handle, selection: TaskSelection, order: Order, request: PageRequest) -> list[TaskRow]:
     """One page and, if there is one, the row after it; see db.pages.cut."""
-    statement = _page(selection.shape(), order, request.place is not None, request.backward)
-    return await handle.fetch(statement, *selection.values(), *(request.place or ()), request.limit + 1)
+    shape, values = selection.shape(), selection.values()
+    limit = request.limit + 1
+    make = partial(_page, shape, order, request.place is not None, request.backward)
+    if request.limit in PAGE_SIZES and _suits_all(shape, values, order):
+        one = [value[0] if isinstance(value, list) else value for value in values]
+        return await fetch_page(handle, partial(make, limit), *one, *(request.place or ()))
+    return await fetch_page(handle, partial(make, None), *values, *(request.place or ()), limit)
+
+
+def _suits_all(shape: tuple[str, ...], values: tuple[Any, ...], order: Order) -> bool:
+    """Whether one plan is the best for all values: an index has the page's rows one after the other."""
+    if not shape:
+        return order.columns in INDEXED
+    one = len(shape) == 1 and (not isinstance(values[0], list) or len(values[0]) == 1)
+    return one and (*shape, *order.columns) in INDEXED
 
 
 def _unfinished(wanted: bool) -> list[ColumnElement[bool]]:
@@ -172,11 +195,11 @@ def _unfinished(wanted: bool) -> list[ColumnElement[bool]]:
 
 @lru_cache(maxsize=SHAPES)
 def _children(column: str, order: Order, unfinished: bool, has_place: bool, backward: bool) -> Statement[TaskRow]:
-    clause = keyset_select(
+    clause = pages_select(
         tasks,
         TaskRow,
         order,
-        topic=TOPIC,
+        page_keys(TOPIC),
         conditions=_unfinished(unfinished),
         parent=column,
         has_place=has_place,
@@ -194,25 +217,23 @@ async def pages_by_parent(
     *,
     unfinished: bool = False,
 ) -> list[TaskRow]:
-    """A page for each parent in `column` (parent_task_id, conversation_id, agent_id, run_id): see `parent_key`."""
+    """A page for each parent in `column` (parent_task_id, conversation_id, agent_id, run_id)."""
     statement = _children(column, order, unfinished, request.place is not None, request.backward)
     return await handle.fetch(statement, list(keys), *(request.place or ()), request.limit + 1)
 
 
-BY_ID = compile_statement(select(*row_columns(tasks, TaskRow)).where(tasks.c.id == any_(uuids("ids"))), TaskRow, "ids")
-CONTENT_BY_ID = compile_statement(
-    select(*row_columns(tasks, TaskContentRow)).where(tasks.c.id == any_(uuids("ids"))), TaskContentRow, "ids"
-)
+BY_ID = lookup(select(*row_columns(tasks, TaskRow)), tasks.c.id, TaskRow)
+CONTENT_BY_ID = lookup(select(*row_columns(tasks, TaskContentRow)), tasks.c.id, TaskContentRow)
 
 
 async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[TaskRow]:
     """The tasks that exist, in no order."""
-    return await handle.fetch(BY_ID, list(ids))
+    return await BY_ID.fetch(handle, ids)
 
 
 async def content_by_id(handle: Handle, ids: Sequence[UUID]) -> list[TaskContentRow]:
     """The wide columns of the tasks that exist, in no order."""
-    return await handle.fetch(CONTENT_BY_ID, list(ids))
+    return await CONTENT_BY_ID.fetch(handle, ids)
 
 
 class CountRow(Row):
@@ -275,36 +296,37 @@ class LogSelection:
 
 
 ALL_LINES = LogSelection()
+
+
 # A line's text is its task's content: of a task whose content is not shown it is null, and cannot be searched.
-LINE_IS_SHOWN = (
-    select(literal_column("1"))
-    .where(tasks.c.id == log_lines.c.task_id, tasks.c.content_access == SHOWN)
-    .correlate(log_lines)
-    .exists()
-)
-LINE_TEXT = case((LINE_IS_SHOWN, log_lines.c.text)).label("text")
+def _is_shown(task_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    return select(literal_column("1")).where(tasks.c.id == task_id, tasks.c.content_access == SHOWN).exists()
+
+
+LINE_TEXT = case((_is_shown(log_lines.c.task_id).correlate(log_lines), log_lines.c.text)).label("text")
 
 
 @lru_cache(maxsize=64)
 def _logs(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[LogLineRow]:
+    keys = page_keys("log:", is_shown=_is_shown)
     conditions: list[ColumnElement[bool]] = []
     for name in shape:
         if name == "search":
             needle = bindparam("search", type_=Text())
             found = func.strpos(func.lower(log_lines.c.text), func.lower(needle)) > literal_column("0")
-            conditions += [found, LINE_IS_SHOWN]
+            conditions += [found, keys.c.is_shown]
         else:
             conditions.append(log_lines.c[name] == any_(bindparam(name, type_=ARRAY(Text()))))
-    clause = keyset_select(
+    clause = pages_select(
         log_lines,
         LogLineRow,
         LOG_SEQ,
-        topic="log:",
+        keys,
         conditions=conditions,
         parent="task_id",
         has_place=has_place,
         backward=backward,
-        instead={"text": LINE_TEXT},
+        instead={"text": case((keys.c.is_shown, log_lines.c.text))},
     )
     return compile_statement(clause, LogLineRow, "keys", *shape, *_place(LOG_SEQ, has_place), "limit")
 
@@ -312,11 +334,9 @@ def _logs(shape: tuple[str, ...], has_place: bool, backward: bool) -> Statement[
 async def logs_by_task(
     handle: Handle, task_ids: Sequence[UUID], selection: LogSelection, request: PageRequest
 ) -> list[LogLineRow]:
-    """A page of the log of each task: see `parent_key`."""
-    names = tuple(field.name for field in fields(selection) if getattr(selection, field.name) is not None)
-    values = [getattr(selection, name) for name in names]
-    values = [list(value) if isinstance(value, tuple) else value for value in values]
-    statement = _logs(names, request.place is not None, request.backward)
+    """A page of the log of each task."""
+    statement = _logs(shape_of(selection), request.place is not None, request.backward)
+    values = values_of(selection)
     return await handle.fetch(statement, list(task_ids), *values, *(request.place or ()), request.limit + 1)
 
 
@@ -339,11 +359,11 @@ async def log_range(handle: Handle, task_id: UUID, first: int, last: int) -> lis
 
 @lru_cache(maxsize=4)
 def _tool_calls(has_place: bool, backward: bool) -> Statement[ToolCallRow]:
-    clause = keyset_select(
+    clause = pages_select(
         tool_calls,
         ToolCallRow,
         TOOL_STARTED_AT,
-        topic=TOPIC,
+        page_keys(TOPIC),
         parent="task_id",
         has_place=has_place,
         backward=backward,
@@ -352,31 +372,27 @@ def _tool_calls(has_place: bool, backward: bool) -> Statement[ToolCallRow]:
 
 
 async def tool_calls_by_task(handle: Handle, task_ids: Sequence[UUID], request: PageRequest) -> list[ToolCallRow]:
-    """A page of the tool calls of each task: see `parent_key`."""
+    """A page of the tool calls of each task."""
     statement = _tool_calls(request.place is not None, request.backward)
     return await handle.fetch(statement, list(task_ids), *(request.place or ()), request.limit + 1)
 
 
-TOOL_CALLS_BY_ID = compile_statement(
-    select(*row_columns(tool_calls, ToolCallRow)).where(tool_calls.c.id == any_(uuids("ids"))), ToolCallRow, "ids"
-)
-TOOL_CONTENT_BY_ID = compile_statement(
+TOOL_CALLS_BY_ID = lookup(select(*row_columns(tool_calls, ToolCallRow)), tool_calls.c.id, ToolCallRow)
+TOOL_CONTENT_BY_ID = lookup(
     select(
         tool_calls.c.id,
         *[case((tasks.c.content_access == SHOWN, tool_calls.c[name])).label(name) for name in ("input", "output")],
-    )
-    .join(tasks, tasks.c.id == tool_calls.c.task_id)
-    .where(tool_calls.c.id == any_(uuids("ids"))),
+    ).join(tasks, tasks.c.id == tool_calls.c.task_id),
+    tool_calls.c.id,
     ToolCallContentRow,
-    "ids",
 )
 
 
 async def tool_calls_by_id(handle: Handle, ids: Sequence[UUID]) -> list[ToolCallRow]:
     """The tool calls that exist, in no order."""
-    return await handle.fetch(TOOL_CALLS_BY_ID, list(ids))
+    return await TOOL_CALLS_BY_ID.fetch(handle, ids)
 
 
 async def tool_content_by_id(handle: Handle, ids: Sequence[UUID]) -> list[ToolCallContentRow]:
     """The wide columns of the tool calls that exist, in no order."""
-    return await handle.fetch(TOOL_CONTENT_BY_ID, list(ids))
+    return await TOOL_CONTENT_BY_ID.fetch(handle, ids)

@@ -8,14 +8,15 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Double, Label, any_, bindparam, cast, column, func, literal_column, select
+from sqlalchemy import Double, Label, bindparam, cast, column, func, literal_column, select
 from sqlalchemy.sql.expression import FromClause
 
 from db.handles import Handle
+from db.lookups import lookup
 from db.models.base import INSTANT, TOKEN_COUNTS, Row
 from db.models.tasks import tasks
 from db.models.usage import UsageRecordRow, UsageTotalsRow, usage_records
-from db.pages import Order, PageRequest, keyset_select
+from db.pages import Order, PageRequest, page_keys, pages_select
 from db.queries.tasks import TaskSelection, task_conditions
 from db.statements import Statement, compile_statement, row_columns, uuids
 
@@ -34,25 +35,21 @@ class TaskSumsRow(Row):
     average_cost_usd: float | None
 
 
-BY_ID = compile_statement(
-    select(*row_columns(usage_records, UsageRecordRow)).where(usage_records.c.id == any_(uuids("ids"))),
-    UsageRecordRow,
-    "ids",
-)
+BY_ID = lookup(select(*row_columns(usage_records, UsageRecordRow)), usage_records.c.id, UsageRecordRow)
 
 
 async def by_id(handle: Handle, ids: Sequence[UUID]) -> list[UsageRecordRow]:
     """The records that exist, in no order."""
-    return await handle.fetch(BY_ID, list(ids))
+    return await BY_ID.fetch(handle, ids)
 
 
 @lru_cache(maxsize=4)
 def _records(has_place: bool, backward: bool) -> Statement[UsageRecordRow]:
-    clause = keyset_select(
+    clause = pages_select(
         usage_records,
         UsageRecordRow,
         RECORD_AT,
-        topic="tasks",
+        page_keys("tasks"),
         parent="task_id",
         has_place=has_place,
         backward=backward,
@@ -62,7 +59,7 @@ def _records(has_place: bool, backward: bool) -> Statement[UsageRecordRow]:
 
 
 async def records_by_task(handle: Handle, task_ids: Sequence[UUID], request: PageRequest) -> list[UsageRecordRow]:
-    """A page of the records of each task: see `parent_key`."""
+    """A page of the records of each task."""
     statement = _records(request.place is not None, request.backward)
     return await handle.fetch(statement, list(task_ids), *(request.place or ()), request.limit + 1)
 
