@@ -20,6 +20,7 @@ from sqlalchemy.engine import make_url
 
 from db.errors import DatabaseUnavailable, StatementTimeout
 from db.handles import Event, NewEvent, NewLogLine
+from db.instants import keep_instants
 from db.kept import KeptConnections
 from db.models.base import Row
 from db.pooler import ADVICE, PASSED_ON, pooler_says, refused_by_pooler, settle, statement_cache_size
@@ -207,6 +208,11 @@ async def _prepare(connection: Any) -> None:
     )
 
 
+async def _prepare_for_reading(connection: Any) -> None:
+    await _prepare(connection)
+    await keep_instants(connection)
+
+
 async def _no_reset(_connection: Any) -> None:
     """Reads leave nothing behind in a session, so the RESET round trip at each release is not needed."""
 
@@ -225,7 +231,8 @@ async def open_database(url: str, *, read_size: int = READ_POOL_SIZE, write_size
     }
     where = describe(url)
     try:
-        read_pool = await asyncpg.create_pool(min_size=1, max_size=read_size, **common)
+        for_reading = {**common, "init": _prepare_for_reading}
+        read_pool = await asyncpg.create_pool(min_size=1, max_size=read_size, **for_reading)
         write_pool = await asyncpg.create_pool(min_size=1, max_size=write_size, **common)
         database = Database(url, read_pool, write_pool, settle(SETTINGS) if has_pooler else "")
         await _check_settings(database, where)

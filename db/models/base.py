@@ -6,13 +6,15 @@ Tables are SQLAlchemy Core, never ORM entities: statements are compiled from the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, ClassVar
 
 import asyncpg
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, MetaData, Numeric, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+from db.instants import to_datetime
 
 metadata = MetaData(
     naming_convention={
@@ -95,14 +97,24 @@ class Row(asyncpg.Record):
 
     A subclass lists its columns as annotations, in the order in which statements select them
     (db.statements.row_columns); columns that a statement adds after those are read by name: ``row["head"]``.
+    The value at a column's place is the attribute's, but for instants: see db.instants.
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        names = tuple(name for name in inspect.get_annotations(cls) if name != "columns")
-        cls.columns = names
-        for index, name in enumerate(names):
+        declared = inspect.get_annotations(cls)
+        declared.pop("columns", None)
+        cls.columns = tuple(declared)
+        for index, (name, kind) in enumerate(declared.items()):
             # A property over itemgetter stays in C: as fast as row[index].
-            setattr(cls, name, property(itemgetter(index)))
+            at = itemgetter(index)
+            setattr(cls, name, property(_instant(at) if "datetime" in str(kind) else at))
+
+
+def _instant(at: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def read(row: Any) -> Any:
+        return to_datetime(at(row))
+
+    return read

@@ -5,12 +5,15 @@ from typing import Any
 import asyncpg
 import pytest
 
+from db.models.base import Row
 from db.pages import PageRequest
 from tests.batching.cases import PAGES, PageCase
 from tests.batching.fleet import Fleet, jumbled
 
 
 def _value(case: PageCase, row: asyncpg.Record) -> tuple[Any, ...]:
+    if isinstance(row, Row):
+        return case.order.values(row)
     return tuple(row[name] for name in case.order.columns)
 
 
