@@ -41,7 +41,7 @@ from local.token import LocalToken
 from pubsub.bus import Bus
 from pubsub.hub import DEFAULT_PACE, Hub, Pace
 from resolvers.context import SCOPES, Context, Viewer
-from resolvers.pages import show_instant
+from resolvers.instants import show_instant
 from schema.errors import describe_error
 from schema.root import build_schema
 from settings import VERSION, Settings, now

@@ -36,6 +36,7 @@ Arguments = Callable[..., Any]
 
 METADATA = "fleetgraph"
 SCOPE = "__fleetgraph_scope__"
+ROWS = "__fleetgraph_rows__"  # the class of a type's values
 AFTER = "after"  # the argument of a feed that says where to go on
 
 
@@ -74,6 +75,8 @@ class Declaration:
     needs: tuple[str, ...] = ()  # attributes of the row that `read` looks at
     load: Batch | None = None
     key: Callable[[Any], Hashable] | None = None
+    key_column: str | None = None  # where the key is an attribute of the row
+    is_held: Callable[[Any], bool] | None = None  # whether, for these arguments, the key itself is the answer
     arguments: Arguments | None = None
     resolve: Callable[[Any, Any], Any] | None = None  # ROOT, MUTATION, FEED: (context, args)
     judge: Callable[..., Any] | None = None  # CONTEXTUAL: (row, context); JUDGED: (row, context, what was read)
@@ -141,7 +144,8 @@ class Scope:
 def object_type(*, of: type[Any] | tuple[type[Any], ...], scope: str, description: str, name: str | None = None) -> Any:
     """Make a class a GraphQL object type whose values are plain instances of `of` (rows, pages, results).
 
-    `scope` is asked for by every field of the type that names none of its own.
+    `scope` is asked for by every field of the type that names none of its own. A class with `columns` is of rows: its
+    instances have a column's value at the column's place, as the leaf types take it.
     """
 
     def decorate(cls: type[T]) -> type[T]:
@@ -151,6 +155,7 @@ def object_type(*, of: type[Any] | tuple[type[Any], ...], scope: str, descriptio
 
         cls.is_type_of = classmethod(is_type_of)  # type: ignore[attr-defined]
         setattr(cls, SCOPE, scope)
+        setattr(cls, ROWS, of)
         return strawberry.type(cls, name=name, description=description)
 
     return decorate
@@ -274,6 +279,7 @@ def _related(
     read: Callable[[Any], Any] | None,
     scope: str | None,
     description: str,
+    is_held: Callable[[Any], bool] | None = None,
 ) -> Any:
     key_of: Callable[[Any], Hashable] = attrgetter(key) if isinstance(key, str) else key
 
@@ -281,10 +287,22 @@ def _related(
         wanted = key_of(root)
         if wanted is None:
             return None
-        found = await _scope(info).load(load, wanted, None if arguments is None else arguments(**values))
+        args = None if arguments is None else arguments(**values)
+        if is_held is not None and is_held(args):
+            return wanted
+        found = await _scope(info).load(load, wanted, args)
         return found if read is None or found is None else read(found)
 
-    declaration = Declaration(kind, scope, read=read, load=load, key=key_of, arguments=arguments)
+    declaration = Declaration(
+        kind,
+        scope,
+        read=read,
+        load=load,
+        key=key_of,
+        key_column=key if isinstance(key, str) else None,
+        is_held=is_held,
+        arguments=arguments,
+    )
     return _field(declaration, _with_arguments(resolve, arguments), description)
 
 
@@ -306,11 +324,12 @@ def one(
     *,
     key: str | Callable[[Any], Hashable],
     arguments: Arguments | None = None,
+    is_held: Callable[[Any], bool] | None = None,
     description: str,
     scope: str | None = None,
 ) -> Any:
-    """A row by its key; a key of None is null without a call."""
-    return _related(Kind.ONE, load, key, arguments, None, scope, description)
+    """A row by its key; a key of None is null without a call. Where `is_held` of the arguments, the key is the row."""
+    return _related(Kind.ONE, load, key, arguments, None, scope, description, is_held)
 
 
 def many(

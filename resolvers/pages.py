@@ -163,13 +163,6 @@ def page_request(
     return PageRequest(size or default, place, backward)
 
 
-def show_instant(moment: datetime) -> str:
-    """RFC 3339 in UTC with exactly three fraction digits: the order of the strings is the order of time."""
-    if moment.tzinfo is not UTC:
-        moment = moment.astimezone(UTC)
-    return moment.isoformat(timespec="milliseconds")[:23] + "Z"  # without the offset
-
-
 def checked_at_most(at_most: int) -> int:
     """The limit of a count. Raises InvalidInput (INVALID_PAGE_SIZE)."""
     if not 1 <= at_most <= MAX_COUNT:

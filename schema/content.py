@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from execution.fields import computed
+from execution.forms import Only
 
 FULL = "FULL"
 SCOPE = "READ"
@@ -13,11 +14,7 @@ SCOPE = "READ"
 
 def shown(name: str) -> Callable[[Any], Any]:
     """Reads an attribute of a row that has its `content_access` beside it."""
-
-    def read(row: Any) -> Any:
-        return getattr(row, name) if row.content_access == FULL else None
-
-    return read
+    return Only(name, "content_access", FULL)
 
 
 def content_column(name: str, *, description: str) -> Any:

@@ -6,8 +6,8 @@ from typing import Any
 
 import strawberry
 
-from domain.ids import show_id
 from execution.fields import column, computed, interface_type
+from execution.forms import Prefixed
 
 ID_DESCRIPTION = "Globally unique: a readable prefix and 32 digits. Good for `node(id)`, and it never changes."
 
@@ -21,8 +21,4 @@ class Node:
 
 def node_id(prefix: str) -> Any:
     """The `id` of a Node type whose rows have a uuid `id`."""
-
-    def show(row: Any) -> str:
-        return show_id(prefix, row.id)
-
-    return computed(show, needs=("id",), description=ID_DESCRIPTION)
+    return computed(Prefixed(f"{prefix}_", "id"), needs=("id",), description=ID_DESCRIPTION)

@@ -11,7 +11,8 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
-from resolvers.pages import show_instant
+from execution.forms import Tables, Whole, written_as
+from resolvers.instants import MILLISECOND, MINUTE, MINUTES, RESTS, show_instant
 
 SafeInt = NewType("SafeInt", int)
 USD = NewType("USD", float)
@@ -36,6 +37,12 @@ def _instant(value: Any) -> datetime:
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
+@written_as(Tables(MINUTES, MINUTE, RESTS, MILLISECOND))
+def _show_instant(value: Any) -> str:
+    return show_instant(value)
+
+
+@written_as(Whole(-LARGEST, LARGEST))
 def _safe_int(value: Any) -> int:
     number = int(value) if isinstance(value, float) and value.is_integer() else value
     if type(number) is not int or not -LARGEST <= number <= LARGEST:
@@ -44,6 +51,8 @@ def _safe_int(value: Any) -> int:
 
 
 def _usd(value: Any) -> float:
+    if value.__class__ is float and -9_007_199 <= value <= 9_007_199:
+        return round(value, 9)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise GraphQLError(f"USD must be a number, not {value!r}.")
     amount = float(value)
@@ -64,7 +73,7 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         description="An instant: RFC 3339 in UTC with exactly three fraction digits, so that the order of the strings"
         " is the order of time. Input may have any offset. TypeScript: string.",
         specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
-        serialize=show_instant,
+        serialize=_show_instant,
         parse_value=_instant,
     ),
     SafeInt: strawberry.scalar(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import strawberry
 
+from db.instants import milliseconds
 from db.models.tasks import LogLineRow, TaskRow, ToolCallRow
 from db.pages import Page
-from domain.ids import show_id
 from execution.fields import column, computed, connection, judged, loaded, object_type, one
+from execution.forms import Prefixed
 from loaders import access as access_loaders
 from loaders import agents as agent_loaders
 from loaders import conversations as conversation_loaders
@@ -44,11 +45,14 @@ if TYPE_CHECKING:
     from schema.runs import Run, Story
     from schema.usage import UsageRecordConnection, UsageTotals
 
+STARTED, ENDED = (TaskRow.columns.index(name) for name in ("started_at", "ended_at"))
+
 
 def _duration_ms(row: TaskRow) -> int | None:
-    if row.started_at is None or row.ended_at is None:
+    start, end = row[STARTED], row[ENDED]
+    if start is None or end is None:
         return None
-    return max(0, round((row.ended_at - row.started_at).total_seconds() * 1000))
+    return max(0, milliseconds(start, end))
 
 
 @object_type(of=TaskRow, scope="METRICS", description="One attempt of an agent at a piece of work.")
@@ -155,6 +159,7 @@ class Task(Node):
     usage: Annotated[UsageTotals, strawberry.lazy("schema.usage")] = one(
         usage_loaders.totals_of_task,
         key=lambda row: row,
+        is_held=lambda with_children: not with_children,  # the task's own sums stand in its row
         arguments=include_children,
         description="Tokens and cost of its model calls.",
     )
@@ -210,7 +215,7 @@ class LogLine:
     """A row of log_lines."""
 
     task_id: strawberry.ID = computed(
-        lambda row: show_id("task", row.task_id), needs=("task_id",), description="The task whose log it is in."
+        Prefixed("task_", "task_id"), needs=("task_id",), description="The task whose log it is in."
     )
     seq: SafeInt = column(description="1, 2, 3 … within the task, without holes.")
     at: datetime = column(description="When it was written, by the clock of the source.")

@@ -27,7 +27,8 @@ from domain.writer import apply
 from pubsub.bus import Bus
 from pubsub.publisher import Outgoing, Publisher
 from pubsub.topics import log_topic
-from resolvers.pages import encode_event_cursor, show_instant
+from resolvers.instants import show_instant
+from resolvers.pages import encode_event_cursor
 
 ORIGIN = "bench"
 START = datetime(2026, 1, 1, tzinfo=UTC)

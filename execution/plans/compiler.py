@@ -6,7 +6,6 @@ them. Names in the source are ours or the schema's; whatever a document or a dec
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,9 +25,11 @@ from graphql import (
 )
 
 from execution.fields import Declaration, Kind, declaration_of
+from execution.plans.arguments import Arguments
 from execution.plans.leaves import Anomaly, convert_leaves, leaf_expression
-from execution.plans.run import Arguments, checker, kind_of, listed, scatter, spread, together
+from execution.plans.run import checker, kind_of, listed, nested, scatter, spread, together
 from execution.plans.selections import Selected, Selections, Uncovered
+from execution.plans.values import column, value_expression
 
 MAX_FIELDS = 2_000  # response fields of one plan: as many as a document may have tokens
 RELATIONS = (Kind.LOADED, Kind.ONE, Kind.MANY, Kind.CONNECTION, Kind.JUDGED)
@@ -118,6 +119,7 @@ class Compiler:
         names: dict[str, Any] = {
             "Anomaly": Anomaly,
             "listed": listed,
+            "nested": nested,
             "scatter": scatter,
             "spread": spread,
             "together": together,
@@ -193,9 +195,8 @@ class Compiler:
             lines.append(f"listed({given})")
             lines.append(f"{flat} = [item for value in {given} for item in value]")
             below, is_async = self._complete(lines, inner.of_type, flat, sets)
-            found, rest = self._new("found"), self._new("rest")
-            lines.append(f"{rest} = iter({below})")
-            lines.append(f"{found} = [[next({rest}) for _ in value] for value in {given}]")
+            found = self._new("found")
+            lines.append(f"{found} = nested({given}, {below})")
         else:
             function = self._composite(inner, sets)
             is_async, found = function.is_async, self._new("found")
@@ -249,14 +250,14 @@ class Compiler:
                 body.items.append(f"{key}: {self._constant('name', type_.name)}")
                 continue
             definition, declaration = self._declared(type_, selected)
-            if declaration.kind in RELATIONS:
-                relations.append(self._relation(index, selected, definition, declaration))
+            held = self._held(type_, selected, definition, declaration)
+            if held is None:
+                relations.append(self._relation(type_, index, selected, definition, declaration))
                 self._add_column(body, key, f"all{index}", index)
             elif is_leaf_type(get_named_type(definition.type)):
-                value = self._value(definition, declaration, "row")
-                body.items.append(f"{key}: {self._leaf(definition.type, value)}")
+                body.items.append(f"{key}: {self._leaf(definition.type, held)}")
             else:
-                self._nested(body, index, selected, self._value(definition, declaration, "row"), definition.type)
+                self._nested(body, index, selected, held, definition.type)
                 self._add_column(body, key, f"all{index}", index)
         for group in _grouped(relations):
             body.awaited.append(self._group(group))
@@ -277,20 +278,17 @@ class Compiler:
         body.columns.append((f"part{index}", values))
         body.items.append(f"{key}: part{index}")
 
-    def _value(self, definition: GraphQLField, declaration: Declaration, row: str) -> str:
-        """The expression of a field's value that the object itself has."""
-        match declaration.kind:
-            case Kind.COLUMN:
-                name = definition.extensions["strawberry-definition"].python_name
-                if not name.isidentifier() or keyword.iskeyword(name):
-                    raise Uncovered("name")
-                return f"{row}.{name}"
-            case Kind.COMPUTED | Kind.NESTED:
-                return f"{self._constant('read', declaration.read)}({row})"
-            case Kind.CONTEXTUAL:
-                return f"{self._constant('judge', declaration.judge)}({row}, run.context)"
-            case _:
-                raise Uncovered("kind")
+    def _held(
+        self, type_: GraphQLObjectType, selected: Selected, definition: GraphQLField, declaration: Declaration
+    ) -> str | None:
+        """The expression of a value that the object `row` itself has; None when a batch function reads it."""
+        if declaration.kind not in RELATIONS:
+            return value_expression(type_, definition, declaration, self._constant)
+        if declaration.is_held is not None and declaration.read is None:
+            found = Arguments(self._schema, definition, selected.nodes[0], declaration).fixed()
+            if found is not None and declaration.is_held(found[0]):
+                return f"{self._constant('key_of', declaration.key)}(row)"
+        return None
 
     def _write_object(self, type_: GraphQLObjectType, body: _Body) -> Function:
         check = self._constant("check", checker(type_))
@@ -319,7 +317,12 @@ class Compiler:
     # ---- relations
 
     def _relation(
-        self, index: int, selected: Selected, definition: GraphQLField, declaration: Declaration
+        self,
+        type_: GraphQLObjectType,
+        index: int,
+        selected: Selected,
+        definition: GraphQLField,
+        declaration: Declaration,
     ) -> _Relation:
         """Write the function of one relation: keys of all objects, one call, the answer of each."""
         key, load = self._constant("key_of", declaration.key), self._constant("load", declaration.load)
@@ -327,15 +330,17 @@ class Compiler:
         if declaration.arguments is not None:
             bound = Arguments(self._schema, definition, selected.nodes[0], declaration)
             arguments = f"{self._constant('arguments', bound)}(run.variables)"
+        read_key = f"{key}(row)" if declaration.key_column is None else column(type_, declaration.key_column)
         nullable = declaration.kind is Kind.JUDGED or not isinstance(definition.type, GraphQLNonNull)
         lines = [
-            f"keys = list(map({key}, rows))",
+            f"keys = [{read_key} for row in rows]",
             "wanted = dict.fromkeys(keys)",
             *(["wanted.pop(None, None)"] if nullable else ["if None in wanted:", "    raise Anomaly('null')"]),
-            f"loaded = await run.load({load}, {arguments}, wanted)",
+            f"values = await run.load({load}, {arguments}, list(wanted))",
         ]
         if declaration.kind is Kind.JUDGED:
             judge = self._constant("judge", declaration.judge)
+            lines.append("loaded = dict(zip(wanted, values, strict=True))")
             lines.append(
                 f"values = [{judge}(row, run.context, None if key is None else loaded[key])"
                 " for row, key in zip(rows, keys, strict=True)]"
@@ -343,7 +348,6 @@ class Compiler:
             out, is_deep = self._complete(lines, definition.type, "values", selected.sets)
             lines.append(f"return {out}")
         else:
-            lines.append("values = [loaded[key] for key in wanted]")
             if declaration.read is not None:
                 read = self._constant("read", declaration.read)
                 lines.append(f"values = [None if value is None else {read}(value) for value in values]")
@@ -369,7 +373,7 @@ class Compiler:
         lines = [
             f"wanted = {{{keys}}}",
             "wanted.pop(None, None)",
-            f"await run.load({group[0].load}, None, wanted)",
+            f"await run.load({group[0].load}, None, list(wanted))",
             f"return {answers}",
         ]
         return targets, f"{self._write('share', 'rows, run', lines, is_async=True).name}(rows, run)"

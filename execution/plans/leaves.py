@@ -24,6 +24,8 @@ from graphql import (
     GraphQLString,
 )
 
+from execution.forms import FORM, Tables, Whole
+
 
 class Anomaly(Exception):
     """Something that a plan does not answer itself; the message is a word for the counter of fallbacks."""
@@ -81,11 +83,29 @@ def leaf_expression(
         return f"{constant('words', names)}[{value}]"
     complete = constant("leaf", convert(type_, nullable=nullable))
     x = value if value.isidentifier() else "x"
-    plain = PLAIN.get(type_.name)
-    if plain is None:
-        return _scalar_expression(type_, value, x, complete, nullable=nullable, constant=constant)
-    usual = plain.format(x=x, first=x if x == value else f"(x := {value})")
-    return f"{x} if {usual}{f' or {x} is None' if nullable else ''} else {complete}({x})"
+    read = x if x == value else f"(x := {value})"
+    plain = PLAIN.get(type_.name) or _plain(type_)
+    if plain is not None:
+        usual = plain.format(x=x, first=read)
+        return f"{x} if {usual}{f' or {x} is None' if nullable else ''} else {complete}({x})"
+    match getattr(type_.coerce_output_value, FORM, None):
+        case Tables(high=high, per=per, low=low, unit=unit):
+            begin, end = constant("high", high), constant("low", low)
+            usual = f"{begin}[{x} // {per:d}] + {end}[{x} % {per:d} // {unit:d}] if {read}.__class__ is int"
+            return (
+                f"{usual} else None if {x} is None else {complete}({x})"
+                if nullable
+                else f"{usual} else {complete}({x})"
+            )
+    return _scalar_expression(type_, value, x, complete, nullable=nullable, constant=constant)
+
+
+def _plain(type_: GraphQLLeafType) -> str | None:
+    """The same condition for a scalar of the schema that leaves integers of a range as they are."""
+    match getattr(type_.coerce_output_value, FORM, None):
+        case Whole(low=low, high=high):
+            return f"{{first}}.__class__ is int and {low:d} <= {{x}} <= {high:d}"
+    return None
 
 
 def _scalar_expression(

@@ -1,4 +1,4 @@
-"""What generated functions call: batch reading with the operation's memory, arguments, types of objects.
+"""What generated functions call: batch reading with the operation's memory, lists, types of objects.
 
 A batch function is called once for all keys that the operation has not read before, never twice for one key, and a
 failure is remembered like an answer: whoever finishes the operation (see service) repeats no reading.
@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, 
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import FieldNode, GraphQLField, GraphQLObjectType, GraphQLSchema, VariableNode, Visitor, visit
-from graphql.execution.values import VariableValues, get_argument_values
-from strawberry.types.arguments import convert_arguments
+from graphql import GraphQLObjectType
 
 from execution.aside import Aside
-from execution.fields import Batch, Context, Declaration, Failure, Scope
+from execution.fields import Batch, Context, Failure, Scope
+from execution.plans.arguments import Given
 from execution.plans.leaves import Anomaly
 
 
@@ -24,9 +23,23 @@ from execution.plans.leaves import Anomaly
 class Loaded:
     """What one batch function with one set of arguments has answered so far."""
 
-    answers: dict[Hashable, Any] = field(default_factory=dict)
     failures: dict[Hashable, Exception] = field(default_factory=dict)
     reading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _answers: dict[Hashable, Any] = field(default_factory=dict)
+    _last: tuple[Sequence[Hashable], Sequence[Any]] | None = None  # mostly nobody asks again: not put in order yet
+
+    @property
+    def answers(self) -> dict[Hashable, Any]:
+        """All answers by key."""
+        if self._last is not None:
+            self._answers.update(zip(*self._last, strict=True))
+            self._last = None
+        return self._answers
+
+    def add(self, keys: Sequence[Hashable], found: Sequence[Any]) -> None:
+        """Remember answers, one per key."""
+        _ = self.answers
+        self._last = (keys, found)
 
 
 class Run:
@@ -34,29 +47,32 @@ class Run:
 
     __slots__ = ("aside", "context", "loaded", "outcomes", "variables")
 
-    def __init__(self, context: Context, variables: VariableValues, aside: Aside | None = None) -> None:
+    def __init__(self, context: Context, variables: Given, aside: Aside | None = None) -> None:
         self.context = context
         self.variables = variables
         self.aside = aside  # for the arguments, when the variables are large
         self.loaded: dict[tuple[Batch, Any], Loaded] = {}
         self.outcomes: dict[str, Any] = {}  # of root fields by response key: a value, or the Exception raised
 
-    async def load(self, function: Batch, args: Any, keys: Iterable[Hashable]) -> Mapping[Hashable, Any]:
-        """The answers of a batch function: all that there are, those of `keys` for certain. Raises Anomaly."""
+    async def load(self, function: Batch, args: Any, keys: list[Hashable]) -> Sequence[Any]:
+        """The answers of a batch function, one per key; the keys differ. Raises Anomaly."""
         place = (function, args)
         loaded = self.loaded.get(place)
         if loaded is None:
             loaded = self.loaded[place] = Loaded()
-        answers = loaded.answers
-        if [key for key in keys if key not in answers]:
+            if not keys:
+                return []
             async with loaded.reading:
-                missing = [key for key in keys if key not in answers]
+                return await self._read(function, args, keys, loaded)
+        if [key for key in keys if key not in loaded.answers]:
+            async with loaded.reading:
+                missing = [key for key in keys if key not in loaded.answers]
                 if missing:
                     await self._read(function, args, missing, loaded)
-        return answers
+        return [loaded.answers[key] for key in keys]
 
-    async def _read(self, function: Batch, args: Any, keys: list[Hashable], loaded: Loaded) -> None:
-        if loaded.failures.keys() & keys:
+    async def _read(self, function: Batch, args: Any, keys: list[Hashable], loaded: Loaded) -> Sequence[Any]:
+        if loaded.failures and loaded.failures.keys() & keys:
             raise Anomaly("batch")
         try:
             found = await function(self.context.reader, keys, args)
@@ -66,7 +82,10 @@ class Run:
         for type_ in set(map(type, found)):
             if issubclass(type_, BaseException):
                 raise Anomaly("batch")
-        loaded.answers.update(zip(keys, found, strict=True))
+        if len(found) != len(keys):
+            raise Anomaly("batch")
+        loaded.add(keys, found)
+        return found
 
 
 class Resumed(Scope):
@@ -102,65 +121,24 @@ class Resumed(Scope):
         return outcome
 
 
-class Arguments:
-    """The arguments of one selected field, as its declaration wants them; worked out once where they are literals."""
-
-    __slots__ = ("_convert", "_definition", "_found", "_function", "_is_known", "_node", "uses_variables")
-
-    def __init__(
-        self, schema: GraphQLSchema, definition: GraphQLField, node: FieldNode, declaration: Declaration
-    ) -> None:
-        self._definition = definition
-        self._node = node
-        self._function = declaration.arguments
-        self.uses_variables = _uses_variables(node)
-        self._is_known = False
-        self._found: Any = None
-        self._convert = _converter(schema, definition)
-
-    def __call__(self, variables: VariableValues) -> Any:
-        """The arguments. Raises what their coercion, or the declaration's function, raises."""
-        if self._function is None:
-            return None
-        if self._is_known:
-            return self._found
-        found = self._function(**self._convert(get_argument_values(self._definition, self._node, variables)))
-        if not self.uses_variables:
-            self._found, self._is_known = found, True
-        return found
-
-
-def _converter(schema: Any, definition: GraphQLField) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Strawberry's conversion of coerced arguments: input objects become instances, absent ones are left out."""
-    strawberry_schema = schema._strawberry_schema
-    config = strawberry_schema.config
-    registry = strawberry_schema.schema_converter.scalar_registry
-    declared = definition.extensions["strawberry-definition"].arguments
-
-    def run(values: dict[str, Any]) -> dict[str, Any]:
-        return convert_arguments(values, declared, registry, config)
-
-    return run
-
-
-def _uses_variables(node: FieldNode) -> bool:
-    found: list[VariableNode] = []
-
-    class Collect(Visitor):
-        def enter_variable(self, variable: VariableNode, *_: object) -> None:
-            found.append(variable)
-
-    for argument in node.arguments or ():
-        visit(argument, Collect())
-    return bool(found)
-
-
-async def together(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
+async def together(first: Coroutine[Any, Any, Any], *others: Coroutine[Any, Any, Any]) -> list[Any]:
     """The answers of independent readings, made at the same time; all have ended when the first failure is raised."""
-    found = await asyncio.gather(*coroutines, return_exceptions=True)
-    for answer in found:
-        if isinstance(answer, BaseException):
-            raise answer
+    tasks = [asyncio.create_task(one) for one in others]
+    found: list[Any] = []
+    failures: list[Exception] = []
+    try:
+        for one in (first, *tasks):
+            try:
+                found.append(await one)
+            except Exception as error:
+                failures.append(error)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise
+    if failures:
+        raise failures[0]
     return found
 
 
@@ -170,6 +148,17 @@ def spread(values: Sequence[Any], found: list[Any]) -> list[Any]:
         return found
     rest = iter(found)
     return [None if value is None else next(rest) for value in values]
+
+
+def nested(lists: Sequence[Sequence[Any]], found: list[Any]) -> list[list[Any]]:
+    """Put the answers of the items of lists, one behind the other, into lists of the same lengths."""
+    if len(lists) == 1:
+        return [found]
+    answers, place = [], 0
+    for items in lists:
+        answers.append(found[place : place + len(items)])
+        place += len(items)
+    return answers
 
 
 def listed(values: Iterable[Any]) -> None:

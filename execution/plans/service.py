@@ -15,17 +15,18 @@ from typing import Any, cast
 from graphql import (
     DocumentNode,
     ExecutionResult,
+    GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
     execute,
 )
-from graphql.execution.values import VariableValues, get_variable_values
 from strawberry.execution import optimized_is_awaitable
 
 from execution.aside import Aside
 from execution.fields import Context, Scope
 from execution.limits import count_values
+from execution.plans.arguments import Given, Variables
 from execution.plans.leaves import Anomaly
 from execution.plans.plan import Plan
 from execution.plans.run import Resumed, Run
@@ -49,6 +50,7 @@ class Operation:
         self.definition = definition
         self.introspects = introspects  # and does nothing else
         self.conditions = condition_variables(document)
+        self.variables: Variables | None = None  # how they are coerced, once they have been
         self.uncovered: Uncovered | None = None  # why no plan serves it
 
 
@@ -72,17 +74,17 @@ class Executor:
         if not self._plans:
             return await self._core(operation, variables, Scope(context), event)
         aside = self._aside if variables and count_values(variables, LARGE_VARIABLES) > LARGE_VARIABLES else None
-        coerced = await aside.run(self._coerced, operation, variables) if aside else self._coerced(operation, variables)
-        if isinstance(coerced, list):
+        given = await aside.run(self._given, operation, variables) if aside else self._given(operation, variables)
+        if isinstance(given, list):
             return await self._core(operation, variables, Scope(context), event)  # tells the request's errors
         if operation.introspects:  # no resolver of ours is called, nothing is awaited
             self.fallbacks["introspection"] += 1
             return await self._aside.run(self._execute, operation, variables, Scope(context), None)
         try:
-            plan = await self._plan_aside(operation, coerced.coerced)
+            plan = await self._plan_aside(operation, given.values.coerced)
         except Uncovered as uncovered:
             return await self._fall_back(operation, variables, Scope(context), event, str(uncovered))
-        run = Run(context, coerced, aside)
+        run = Run(context, given, aside)
         try:
             return await plan.execute(run, event)
         except Anomaly as anomaly:
@@ -96,19 +98,19 @@ class Executor:
         self, operation: Operation, variables: dict[str, Any] | None, context: Context, events: list[Any]
     ) -> list[ExecutionResult] | None:
         """Run a subscription's plan for several events at once; None when they must be executed one by one."""
-        coerced = self._coerced(operation, variables) if self._plans else []
-        if isinstance(coerced, list):
+        given = self._given(operation, variables) if self._plans else []
+        if isinstance(given, list):
             return None
         try:
-            plan = await self._plan_aside(operation, coerced.coerced)
-            return await plan.execute_events(Run(context, coerced), events)
+            plan = await self._plan_aside(operation, given.values.coerced)
+            return await plan.execute_events(Run(context, given), events)
         except Exception:  # whatever it is, it is told for the event that it belongs to
             return None
 
-    def _coerced(self, operation: Operation, variables: dict[str, Any] | None) -> VariableValues | list[Any]:
-        return get_variable_values(
-            self._schema, operation.definition.variable_definitions or (), variables or {}, max_errors=1
-        )
+    def _given(self, operation: Operation, variables: dict[str, Any] | None) -> Given | list[GraphQLError]:
+        if operation.variables is None:
+            operation.variables = Variables(self._schema, operation.definition)
+        return operation.variables(variables or {})
 
     async def _plan_aside(self, operation: Operation, variables: Mapping[str, Any]) -> Plan:
         """As `plan`, but compiling keeps nobody else waiting."""

@@ -146,10 +146,10 @@ async def test_the_index_is_used(server: Server, fetch: Fetch) -> None:
     # New entries of the index wait in a list until a vacuum, autovacuum's too, sorts them in.
     await fetch("VACUUM ANALYZE tasks, task_texts")
     searched = TaskSelection(search="c4ca4238a0")
-    page = await explain(server, _page(("search",), CREATED_AT_DESC, False, False), *searched.values(), 51)
+    page = await explain(server, _page(("search",), CREATED_AT_DESC, False, False, None, False), *searched.values(), 51)
     assert "ix_task_texts_text" in page
     count = await explain(server, _count(("search",)), *searched.values(), 10_000)
     assert "ix_task_texts_text" in count
-    stuck = await explain(server, _page(("stuck",), CREATED_AT_DESC, False, False), True, 51)
+    stuck = await explain(server, _page(("stuck",), CREATED_AT_DESC, False, False, None, False), True, 51)
     assert "ix_tasks_stuck" in stuck
     assert "Seq Scan" not in page + count + stuck

@@ -17,7 +17,6 @@ from db.database import Database
 from db.statements import Statement
 from domain.errors import InvalidInput, NotFound
 
-
 MANY, ONE = "= ANY ($1::UUID[])", "= $1::UUID"
 
 

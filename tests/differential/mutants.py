@@ -9,7 +9,16 @@ from types import ModuleType
 from typing import Any
 
 PACKAGE = "execution.plans"
-MODULES = ("leaves", "selections", "run", "compiler", "plan", "service")  # each imports only those before it
+MODULES = (
+    "leaves",
+    "selections",
+    "arguments",
+    "run",
+    "values",
+    "compiler",
+    "plan",
+    "service",
+)  # each imports only those before it
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,9 @@ MUTANTS = [
     Mutant("let every fragment apply", "selections", "if wanted is runtime:", "if wanted is not None:"),
     Mutant(
         "swap two columns",
-        "compiler",
-        'return f"{row}.{name}"',
-        "return f\"{row}.{dict(created_at='updated_at', updated_at='created_at').get(name, name)}\"",
+        "values",
+        "place = _places(parent).get(name)",
+        "place = _places(parent).get(dict(created_at='updated_at', updated_at='created_at').get(name, name))",
     ),
     Mutant("leave nulls where none may be", "leaves", 'raise Anomaly("null")', "return None"),
     Mutant(
@@ -67,9 +76,9 @@ MUTANTS = [
     ),
     Mutant(
         "forget a list's nesting",
-        "compiler",
-        "[[next({rest}) for _ in value] for value in {given}]",
-        "[list({rest}) for value in {given}]",
+        "run",
+        "answers.append(found[place : place + len(items)])",
+        "answers.append(found[place:])",
     ),
     Mutant(
         "answer relations by place, not by key",
@@ -87,7 +96,7 @@ MUTANTS = [
         "take a failed batch for nothing found",
         "run",
         'raise Anomaly("batch") from error',
-        "loaded.answers.update(dict.fromkeys(keys))\n            return",
+        "found = [None] * len(keys)",
     ),
     Mutant(
         "order objects of a list by type",
@@ -105,7 +114,7 @@ MUTANTS = [
     Mutant("keep data beside a failed non-null root", "plan", "if errors and any(", "if not errors and any("),
     Mutant(
         "lose the field that has arguments of its own",
-        "run",
+        "arguments",
         "if self._function is None:",
         "if self._function is None or not self.uses_variables:",
     ),

@@ -18,6 +18,8 @@ from tests.differential.documents import BASES, FIRST, Node, Pool, Rewriter, rea
 pytestmark = [
     pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    # Said of whoever uses it meanwhile: a server of another test that lives on in this process.
+    pytest.mark.filterwarnings("ignore:Do not use the .random. module inside strategies"),
 ]
 DOCUMENTS = int(os.environ.get("DIFFERENTIAL_DOCUMENTS", "2000"))
 PARTS = int(os.environ.get("DIFFERENTIAL_PARTS", "1"))
