@@ -24,6 +24,15 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Rounded:
+    """Floats of a range are shown rounded."""
+
+    low: float
+    high: float
+    digits: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tables:
     """An integer is shown by two texts: that of its quotient by `per`, and that of the rest, counted in `unit`."""
 
@@ -33,7 +42,7 @@ class Tables:
     unit: int
 
 
-def written_as(form: Whole | Tables) -> Callable[[F], F]:
+def written_as(form: Whole | Rounded | Tables) -> Callable[[F], F]:
     """Say the form of a function that shows values of a scalar."""
 
     def decorate(function: F) -> F:
@@ -41,6 +50,11 @@ def written_as(form: Whole | Tables) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def itself(row: Any) -> Any:
+    """Reads the row: a part of its columns is an object of its own to clients."""
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import strawberry
 from db.models.base import Row
 from db.pages import Page
 from execution.fields import computed, nested, object_type
+from execution.forms import itself
 from resolvers.pages import checked_at_most, encode_cursor, encode_event_cursor
 from schema.scalars import EventCursor
 
@@ -76,7 +77,7 @@ class PageInfo:
 
 def page_info() -> Any:
     """The field `pageInfo`."""
-    return nested(lambda page: page, description=PAGE_INFO)
+    return nested(itself, description=PAGE_INFO)
 
 
 def edges() -> Any:

@@ -11,7 +11,7 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
-from execution.forms import Tables, Whole, written_as
+from execution.forms import Rounded, Tables, Whole, written_as
 from resolvers.instants import MILLISECOND, MINUTE, MINUTES, RESTS, show_instant
 
 SafeInt = NewType("SafeInt", int)
@@ -19,6 +19,7 @@ USD = NewType("USD", float)
 EventCursor = NewType("EventCursor", str)
 
 LARGEST = 2**53 - 1
+MOST_USD = 9_007_199.0  # below it, nine decimals are exact
 
 
 def _instant(value: Any) -> datetime:
@@ -50,13 +51,12 @@ def _safe_int(value: Any) -> int:
     return number
 
 
+@written_as(Rounded(-MOST_USD, MOST_USD, 9))
 def _usd(value: Any) -> float:
-    if value.__class__ is float and -9_007_199 <= value <= 9_007_199:
-        return round(value, 9)
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise GraphQLError(f"USD must be a number, not {value!r}.")
     amount = float(value)
-    if not -9_007_199 <= amount <= 9_007_199:
+    if not -MOST_USD <= amount <= MOST_USD:
         raise GraphQLError(f"USD must be within ±9,007,199, not {value!r}.")
     return round(amount, 9)
 

@@ -11,7 +11,7 @@ from db.instants import milliseconds
 from db.models.tasks import LogLineRow, TaskRow, ToolCallRow
 from db.pages import Page
 from execution.fields import column, computed, connection, judged, loaded, object_type, one
-from execution.forms import Prefixed
+from execution.forms import Prefixed, itself
 from loaders import access as access_loaders
 from loaders import agents as agent_loaders
 from loaders import conversations as conversation_loaders
@@ -158,7 +158,7 @@ class Task(Node):
     )
     usage: Annotated[UsageTotals, strawberry.lazy("schema.usage")] = one(
         usage_loaders.totals_of_task,
-        key=lambda row: row,
+        key=itself,
         is_held=lambda with_children: not with_children,  # the task's own sums stand in its row
         arguments=include_children,
         description="Tokens and cost of its model calls.",

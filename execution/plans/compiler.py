@@ -6,12 +6,10 @@ them. Names in the source are ours or the schema's; whatever a document or a dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from graphql import (
-    FieldNode,
     GraphQLAbstractType,
     GraphQLField,
     GraphQLLeafType,
@@ -25,72 +23,17 @@ from graphql import (
 )
 
 from execution.fields import Declaration, Kind, declaration_of
+from execution.forms import itself
 from execution.plans.arguments import Arguments
 from execution.plans.leaves import Anomaly, convert_leaves, leaf_expression
+from execution.plans.parts import Body, Compiled, Function, Relation, Root
 from execution.plans.run import checker, kind_of, listed, nested, scatter, spread, together
 from execution.plans.selections import Selected, Selections, Uncovered
-from execution.plans.values import column, value_expression
+from execution.plans.values import column, places_of, shares_rows, value_expression
 
 MAX_FIELDS = 2_000  # response fields of one plan: as many as a document may have tokens
 RELATIONS = (Kind.LOADED, Kind.ONE, Kind.MANY, Kind.CONNECTION, Kind.JUDGED)
 ROOTS = (Kind.ROOT, Kind.MUTATION, Kind.FEED)
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function of the generated source; an asynchronous one has batch calls below it."""
-
-    name: str
-    is_async: bool
-
-    def call(self, *arguments: str) -> str:
-        """The expression that calls it."""
-        return f"{'await ' if self.is_async else ''}{self.name}({', '.join(arguments)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Root:
-    """A field of the operation's own type. `complete` makes its values JSON, a list at a time."""
-
-    key: str
-    nodes: tuple[FieldNode, ...]
-    declaration: Declaration | None  # None: __typename, whose value is `constant`
-    arguments: Arguments | None = None
-    nullable: bool = False
-    complete: Callable[[list[Any], Any], Any] | None = None
-    is_async: bool = False
-    constant: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Compiled:
-    """The roots of an operation, and the source of their functions with the names of its constants."""
-
-    roots: tuple[Root, ...]
-    source: str
-    constants: dict[str, object]
-
-
-@dataclass(slots=True)
-class _Body:
-    """A function over the objects of one selection set, while it is written."""
-
-    setup: list[str] = field(default_factory=list)
-    awaited: list[tuple[str, str]] = field(default_factory=list)  # (what is assigned, the coroutine)
-    items: list[str] = field(default_factory=list)  # of the dict of one object
-    columns: list[tuple[str, str]] = field(default_factory=list)  # (an object's part, the list of all parts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Relation:
-    """A field that a batch function reads, and its function."""
-
-    index: int
-    key: str  # the constant that takes the batch key from an object
-    load: str
-    has_arguments: bool
-    function: Function
-    is_deep: bool  # reads more below what it has read
 
 
 class Compiler:
@@ -242,20 +185,23 @@ class Compiler:
     # ---- selection sets
 
     def _object(self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode]) -> Function:
-        body = _Body()
-        relations: list[_Relation] = []
+        body = Body()
+        relations: list[Relation] = []
+        places = places_of(type_)
         for index, selected in enumerate(self._selections.of(type_, sets)):
             key = self._constant("key", selected.key)
             if selected.name == "__typename":
                 body.items.append(f"{key}: {self._constant('name', type_.name)}")
                 continue
             definition, declaration = self._declared(type_, selected)
-            held = self._held(type_, selected, definition, declaration)
+            held = self._held(places, selected, definition, declaration)
             if held is None:
-                relations.append(self._relation(type_, index, selected, definition, declaration))
+                relations.append(self._relation(places, index, selected, definition, declaration))
                 self._add_column(body, key, f"all{index}", index)
             elif is_leaf_type(get_named_type(definition.type)):
                 body.items.append(f"{key}: {self._leaf(definition.type, held)}")
+            elif held == "row" and (part := self._part(type_, places, definition.type, selected.sets)) is not None:
+                body.items.append(f"{key}: {part}")
             else:
                 self._nested(body, index, selected, held, definition.type)
                 self._add_column(body, key, f"all{index}", index)
@@ -263,7 +209,7 @@ class Compiler:
             body.awaited.append(self._group(group))
         return self._write_object(type_, body)
 
-    def _nested(self, body: _Body, index: int, selected: Selected, value: str, type_: GraphQLOutputType) -> None:
+    def _nested(self, body: Body, index: int, selected: Selected, value: str, type_: GraphQLOutputType) -> None:
         """Objects that the parents hold: completed at once, or beside the relations where they read more."""
         lines = [f"values = [{value} for row in rows]"]
         out, is_async = self._complete(lines, type_, "values", selected.sets)
@@ -274,23 +220,47 @@ class Compiler:
             body.setup.append(f"all{index} = {function.call('rows', 'run')}")
 
     @staticmethod
-    def _add_column(body: _Body, key: str, values: str, index: int) -> None:
+    def _add_column(body: Body, key: str, values: str, index: int) -> None:
         body.columns.append((f"part{index}", values))
         body.items.append(f"{key}: part{index}")
 
+    def _part(
+        self,
+        type_: GraphQLObjectType,
+        places: Mapping[str, int],
+        part: GraphQLOutputType,
+        sets: Sequence[SelectionSetNode],
+    ) -> str | None:
+        """The expression of an object that is the same `row`, if it is of leaves alone."""
+        inner = part.of_type if isinstance(part, GraphQLNonNull) else part
+        if not isinstance(inner, GraphQLObjectType) or not shares_rows(type_, inner):
+            return None
+        items = []
+        field_count = self._field_count
+        for selected in self._selections.of(inner, sets):
+            value = self._constant("name", inner.name)
+            if selected.name != "__typename":
+                definition, declaration = self._declared(inner, selected)
+                if declaration.kind in RELATIONS or not is_leaf_type(get_named_type(definition.type)):
+                    self._field_count = field_count
+                    return None
+                value = self._leaf(definition.type, value_expression(places, definition, declaration, self._constant))
+            items.append(f"{self._constant('key', selected.key)}: {value}")
+        return f"{{{', '.join(items)}}}"
+
     def _held(
-        self, type_: GraphQLObjectType, selected: Selected, definition: GraphQLField, declaration: Declaration
+        self, places: Mapping[str, int], selected: Selected, definition: GraphQLField, declaration: Declaration
     ) -> str | None:
         """The expression of a value that the object `row` itself has; None when a batch function reads it."""
         if declaration.kind not in RELATIONS:
-            return value_expression(type_, definition, declaration, self._constant)
+            return value_expression(places, definition, declaration, self._constant)
         if declaration.is_held is not None and declaration.read is None:
             found = Arguments(self._schema, definition, selected.nodes[0], declaration).fixed()
             if found is not None and declaration.is_held(found[0]):
-                return f"{self._constant('key_of', declaration.key)}(row)"
+                return "row" if declaration.key is itself else f"{self._constant('key_of', declaration.key)}(row)"
         return None
 
-    def _write_object(self, type_: GraphQLObjectType, body: _Body) -> Function:
+    def _write_object(self, type_: GraphQLObjectType, body: Body) -> Function:
         check = self._constant("check", checker(type_))
         lines = [f"{check}(rows)"]
         if body.awaited:
@@ -318,19 +288,19 @@ class Compiler:
 
     def _relation(
         self,
-        type_: GraphQLObjectType,
+        places: Mapping[str, int],
         index: int,
         selected: Selected,
         definition: GraphQLField,
         declaration: Declaration,
-    ) -> _Relation:
+    ) -> Relation:
         """Write the function of one relation: keys of all objects, one call, the answer of each."""
         key, load = self._constant("key_of", declaration.key), self._constant("load", declaration.load)
         arguments = "None"
         if declaration.arguments is not None:
             bound = Arguments(self._schema, definition, selected.nodes[0], declaration)
             arguments = f"{self._constant('arguments', bound)}(run.variables)"
-        read_key = f"{key}(row)" if declaration.key_column is None else column(type_, declaration.key_column)
+        read_key = f"{key}(row)" if declaration.key_column is None else column(places, declaration.key_column)
         nullable = declaration.kind is Kind.JUDGED or not isinstance(definition.type, GraphQLNonNull)
         lines = [
             f"keys = [{read_key} for row in rows]",
@@ -359,9 +329,9 @@ class Compiler:
                 "return [answers.get(key) for key in keys]",
             ]
         function = self._write(f"each_{selected.name}", "rows, run", lines, is_async=True)
-        return _Relation(index, key, load, declaration.arguments is not None, function, is_deep)
+        return Relation(index, key, load, declaration.arguments is not None, function, is_deep)
 
-    def _group(self, group: Sequence[_Relation]) -> tuple[str, str]:
+    def _group(self, group: Sequence[Relation]) -> tuple[str, str]:
         """The coroutine of relations that share one call, and what its answer is assigned to."""
         targets = ", ".join(f"all{relation.index}" for relation in group)
         if len(group) == 1:
@@ -391,9 +361,9 @@ def _with(root: Root, complete: Callable[[list[Any], Any], Any], function: Funct
     )
 
 
-def _grouped(relations: Sequence[_Relation]) -> list[list[_Relation]]:
+def _grouped(relations: Sequence[Relation]) -> list[list[Relation]]:
     """Relations by batch function, as far as they have no arguments that could differ."""
-    groups: dict[Any, list[_Relation]] = {}
+    groups: dict[Any, list[Relation]] = {}
     for relation in relations:
         groups.setdefault(relation.index if relation.has_arguments else relation.load, []).append(relation)
     return list(groups.values())

@@ -24,7 +24,7 @@ from graphql import (
     GraphQLString,
 )
 
-from execution.forms import FORM, Tables, Whole
+from execution.forms import FORM, Rounded, Tables, Whole
 
 
 class Anomaly(Exception):
@@ -92,12 +92,11 @@ def leaf_expression(
         case Tables(high=high, per=per, low=low, unit=unit):
             begin, end = constant("high", high), constant("low", low)
             usual = f"{begin}[{x} // {per:d}] + {end}[{x} % {per:d} // {unit:d}] if {read}.__class__ is int"
-            return (
-                f"{usual} else None if {x} is None else {complete}({x})"
-                if nullable
-                else f"{usual} else {complete}({x})"
-            )
-    return _scalar_expression(type_, value, x, complete, nullable=nullable, constant=constant)
+        case Rounded(low=least, high=most, digits=digits):
+            usual = f"round({x}, {digits:d}) if {read}.__class__ is float and {least!r} <= {x} <= {most!r}"
+        case _:
+            return _scalar_expression(type_, value, x, complete, nullable=nullable, constant=constant)
+    return f"{usual} else {f'None if {x} is None else ' if nullable else ''}{complete}({x})"
 
 
 def _plain(type_: GraphQLLeafType) -> str | None:

@@ -20,8 +20,9 @@ from graphql import (
 )
 
 from execution.fields import Failure
-from execution.plans.compiler import Compiler, Root
+from execution.plans.compiler import Compiler
 from execution.plans.leaves import Anomaly
+from execution.plans.parts import Root
 from execution.plans.run import Run, together
 from execution.plans.selections import Selections
 

@@ -3,52 +3,63 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType
 
 from execution.fields import ROWS, Declaration, Kind
-from execution.forms import Only, Prefixed
+from execution.forms import Only, Prefixed, itself
 from execution.plans.selections import Uncovered
 
 Constant = Callable[[str, object], str]  # gives an object a name in generated code
 
 
 def value_expression(
-    parent: GraphQLObjectType, definition: GraphQLField, declaration: Declaration, constant: Constant
+    places: Mapping[str, int], definition: GraphQLField, declaration: Declaration, constant: Constant
 ) -> str:
-    """The expression of a field's value of the object `row`, whose type is `parent`. Raises Uncovered."""
+    """The expression of a field's value of the object `row`, whose columns have `places`. Raises Uncovered."""
     match declaration.kind:
         case Kind.COLUMN:
-            return column(parent, definition.extensions["strawberry-definition"].python_name)
+            return column(places, definition.extensions["strawberry-definition"].python_name)
         case Kind.CONTEXTUAL:
             return f"{constant('judge', declaration.judge)}(row, run.context)"
         case Kind.COMPUTED | Kind.NESTED:
-            return _read(parent, declaration, constant)
+            return _read(places, declaration, constant)
         case _:
             raise Uncovered("kind")
 
 
-def _read(parent: GraphQLObjectType, declaration: Declaration, constant: Constant) -> str:
+def _read(places: Mapping[str, int], declaration: Declaration, constant: Constant) -> str:
     match declaration.read:
         case Prefixed(prefix=prefix, column=name):
-            return f"{constant('prefix', prefix)} + {column(parent, name)}.hex"
+            return f"{constant('prefix', prefix)} + {column(places, name)}.hex"
         case Only(column=name, where=where, has=has):
-            return f"({column(parent, name)} if {column(parent, where)} == {constant('has', has)} else None)"
+            return f"({column(places, name)} if {column(places, where)} == {constant('has', has)} else None)"
+        case read if read is itself:
+            return "row"
         case read:
             return f"{constant('read', read)}(row)"
 
 
-def column(parent: GraphQLObjectType, name: str) -> str:
-    """The expression of an attribute of `row`: by its place, where the type's objects are rows of one class."""
+def column(places: Mapping[str, int], name: str) -> str:
+    """The expression of an attribute of `row`: by its place, if it has one."""
     if not name.isidentifier() or keyword.iskeyword(name):
         raise Uncovered("name")
-    place = _places(parent).get(name)
+    place = places.get(name)
     return f"row.{name}" if place is None else f"row[{place}]"
 
 
-def _places(parent: GraphQLObjectType) -> dict[str, int]:
-    origin = parent.extensions["strawberry-definition"].origin
-    columns: Any = getattr(getattr(origin, ROWS, None), "columns", ())
-    return {name: place for place, name in enumerate(columns)}
+def places_of(type_: GraphQLObjectType) -> dict[str, int]:
+    """The places of the columns, where the type's objects are rows of one class."""
+    return {name: place for place, name in enumerate(getattr(_class_of(type_), "columns", ()))}
+
+
+def shares_rows(type_: GraphQLObjectType, part: GraphQLObjectType) -> bool:
+    """Whether an object of the one type is one of the other too."""
+    class_ = _class_of(type_)
+    return isinstance(class_, type) and issubclass(class_, _class_of(part) or ())
+
+
+def _class_of(type_: GraphQLObjectType) -> Any:
+    return getattr(type_.extensions["strawberry-definition"].origin, ROWS, None)

@@ -64,8 +64,8 @@ MUTANTS = [
     Mutant(
         "swap two columns",
         "values",
-        "place = _places(parent).get(name)",
-        "place = _places(parent).get(dict(created_at='updated_at', updated_at='created_at').get(name, name))",
+        "place = places.get(name)",
+        "place = places.get(dict(created_at='updated_at', updated_at='created_at').get(name, name))",
     ),
     Mutant("leave nulls where none may be", "leaves", 'raise Anomaly("null")', "return None"),
     Mutant(
