@@ -146,7 +146,7 @@ def create_app(
         [
             Route("/graphql", graphql, methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]),
             WebSocketRoute("/graphql", socket_endpoint),
-            *_status_routes(database, bus, clock),
+            *_status_routes(database, bus, operations, clock),
             TicketExchange(redeem, clock).route(),
             *explorer.routes(),
         ],
@@ -160,7 +160,7 @@ def create_app(
     return app
 
 
-def _status_routes(database: Database, bus: Bus, clock: Callable[[], datetime]) -> list[Route]:
+def _status_routes(database: Database, bus: Bus, operations: Operations, clock: Callable[[], datetime]) -> list[Route]:
     """Health and readiness, which need no token."""
     readiness = Readiness(database)
 
@@ -173,7 +173,8 @@ def _status_routes(database: Database, bus: Bus, clock: Callable[[], datetime]) 
         found = await readiness.look()
         serves = found == {"database": "up", "migrations": "done"}
         status = "unavailable" if not serves else "ready" if bus.status == "up" else "degraded"
-        return JSONResponse({"status": status, "redis": bus.status, **found}, 200 if serves else 503)
+        counted = {"fallbacks": dict(operations.fallbacks)}  # see docs/running.md
+        return JSONResponse({"status": status, "redis": bus.status, **found, **counted}, 200 if serves else 503)
 
     return [Route("/health", health), Route("/api/health", health), Route("/ready", ready)]
 

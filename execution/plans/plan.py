@@ -87,7 +87,7 @@ class Plan:
         if len(roots) == 1:
             found = [await _answer(roots[0], run)]
         else:
-            found = await together(*[_answer(root, run) for root in roots])
+            found = await together(*[_answer(root, run) for root in roots]) if roots else []
         errors = [error for root in roots if (error := _failure(root, run)) is not None]
         if errors and any(not root.nullable and _failure(root, run) for root in roots):
             if len(roots) > 1:

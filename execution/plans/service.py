@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -27,6 +27,7 @@ from execution.aside import Aside
 from execution.fields import Context, Scope
 from execution.limits import count_values
 from execution.plans.arguments import Given, Variables
+from execution.plans.fallbacks import Fallbacks
 from execution.plans.leaves import Anomaly
 from execution.plans.plan import Plan
 from execution.plans.run import Resumed, Run
@@ -52,6 +53,7 @@ class Operation:
         self.conditions = condition_variables(document)
         self.variables: Variables | None = None  # how they are coerced, once they have been
         self.uncovered: Uncovered | None = None  # why no plan serves it
+        self.told: set[str] = set()  # why graphql-core had to run it, as far as the log has it
 
 
 class Executor:
@@ -65,7 +67,7 @@ class Executor:
         self._kept: OrderedDict[tuple[Operation, tuple[Any, ...]], Plan] = OrderedDict()  # the last used at the end
         self._source_size = 0
         self._free = asyncio.Semaphore(MAX_FALLBACKS)
-        self.fallbacks: Counter[str] = Counter()
+        self.fallbacks = Fallbacks()
 
     async def execute(
         self, operation: Operation, variables: dict[str, Any] | None, context: Context, event: Any = None
@@ -78,7 +80,7 @@ class Executor:
         if isinstance(given, list):
             return await self._core(operation, variables, Scope(context), event)  # tells the request's errors
         if operation.introspects:  # no resolver of ours is called, nothing is awaited
-            self.fallbacks["introspection"] += 1
+            self.fallbacks.note(operation.definition, "introspection", operation.told)
             return await self._aside.run(self._execute, operation, variables, Scope(context), None)
         try:
             plan = await self._plan_aside(operation, given.values.coerced)
@@ -172,8 +174,7 @@ class Executor:
         event: Any,
         reason: str,
     ) -> ExecutionResult:
-        self.fallbacks[reason] += 1
-        logger.debug("graphql-core runs an operation: %s", reason)
+        self.fallbacks.note(operation.definition, reason, operation.told)
         if operation.definition.operation is not OperationType.QUERY:
             return await self._core(operation, variables, scope, event)
         async with self._free:

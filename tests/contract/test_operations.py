@@ -95,9 +95,17 @@ async def test_none_is_forgotten(filled: Server) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in LIVE | CONTROL])
 async def test_a_query_answers(filled: Server, name: str) -> None:
-    for variables in (await _variables(filled))[name]:
+    every = await _variables(filled)
+    before = await _fallbacks(filled)
+    for variables in every[name]:
         data = await filled.query(_document(name), **variables)
         assert list(_nulls(data)) == []
+    assert await _fallbacks(filled) == before
+
+
+async def _fallbacks(server: Server) -> Any:
+    """How often graphql-core had to run what a plan should."""
+    return (await server.http.get("/ready")).json()["fallbacks"]
 
 
 async def test_task_cancel_and_retry(server: Server) -> None:
@@ -113,6 +121,7 @@ async def test_task_cancel_and_retry(server: Server) -> None:
         assert "task" in next(iter(data.values()))
     refused = await server.query(_document("TaskRetry"), input={"taskId": data["retryTask"]["task"]["id"]})
     assert refused["retryTask"]["currentTask"]["status"] == "QUEUED"
+    assert await _fallbacks(server) == {}
 
 
 async def test_task_changes(server: Server) -> None:
@@ -123,6 +132,7 @@ async def test_task_changes(server: Server) -> None:
         payload = await changes.next()
     assert list(_nulls(payload)) == []
     assert payload["data"]["taskChanged"]["task"]["title"] == "Another"
+    assert await _fallbacks(server) == {}
 
 
 async def test_task_log(server: Server) -> None:
@@ -138,3 +148,4 @@ async def test_task_log(server: Server) -> None:
         payload = await log.next()
     assert list(_nulls(payload)) == []
     assert payload["data"]["taskLog"]["lines"][0]["text"] == "a line"
+    assert await _fallbacks(server) == {}

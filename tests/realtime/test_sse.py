@@ -135,5 +135,5 @@ async def test_a_new_token_closes_sockets_and_streams(server: Server) -> None:
 
 async def test_ready(server: Server) -> None:
     answer = await server.http.get("/ready")
-    expected = {"status": "ready", "database": "up", "redis": "up", "migrations": "done"}
+    expected = {"status": "ready", "database": "up", "redis": "up", "migrations": "done", "fallbacks": {}}
     assert (answer.status_code, answer.json()) == (200, expected)
