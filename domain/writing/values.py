@@ -16,7 +16,9 @@ def instant(at: datetime) -> datetime: ...
 def instant(at: None) -> None: ...
 def instant(at: datetime | None) -> datetime | None:
     """Cut to milliseconds, as the tables keep it: what is read back must equal what was written."""
-    return None if at is None else at.replace(microsecond=at.microsecond // 1000 * 1000)
+    if at is None or not at.microsecond % 1000:
+        return at
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
 
 
 def merge(state: dict[str, Any], told: Mapping[str, Any], names: Iterable[str]) -> None:
