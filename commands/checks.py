@@ -14,7 +14,8 @@ from typing import Literal
 from commands.address import address, listen
 from commands.status import ask
 from explorer.build import default_dist, is_current, state
-from ingest.claude_code.files import Transcript, default_directories, shown
+from ingest.claude_code.files import Transcript, default_directories
+from ingest.lines import shown
 from local import LocalStoreError
 from local.holder import Holder
 from local.token import NAME, PREFIX

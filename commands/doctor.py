@@ -30,8 +30,9 @@ from db import migrate
 from db.database import Database, open_database
 from db.errors import DatabaseUnavailable, StatementTimeout
 from db.queries import diagnosis
-from ingest.claude_code.files import Transcript, shown
+from ingest.claude_code.files import Transcript
 from ingest.formats import NothingToRead
+from ingest.lines import shown
 from local import LocalStoreError, StoreUrls
 from local.holder import Holder, check_access, find_holder
 from pubsub.connection import check_server as look_at_redis

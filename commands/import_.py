@@ -174,7 +174,7 @@ def _with_stores(settings: Settings, work: Work) -> int:
 async def _import(settings: Settings, urls: StoreUrls, work: Work) -> int:
     end_by_signal()
     await migrate.upgrade(urls.database_url)
-    database = await open_database(urls.database_url, read_size=2, write_size=1)
+    database = await open_database(urls.database_url, read_size=2, write_size=2)
     try:
         async with Bus(urls.redis_url, epoch=database.epoch, prefix=settings.redis_prefix, listen=False) as bus:
 

@@ -22,7 +22,8 @@ from db.queries import imports
 from ingest.claude_code.files import Transcript, default_directories, find_transcripts, in_order, transcript_at
 from ingest.claude_code.format import ClaudeCode
 from ingest.formats import NothingToRead
-from ingest.run import Clock, Publish, Report, import_files
+from ingest.report import Report
+from ingest.run import Clock, Publish, import_files
 from ingest.watch import Source
 
 logger = logging.getLogger(__name__)

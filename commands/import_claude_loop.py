@@ -21,7 +21,8 @@ from db.queries import imports
 from ingest.claude_loop.files import Found, project_of, projects_of
 from ingest.claude_loop.run import import_loops
 from ingest.formats import NothingToRead
-from ingest.run import Clock, Publish, Report
+from ingest.report import Report
+from ingest.run import Clock, Publish
 from ingest.watch import Source
 
 logger = logging.getLogger(__name__)

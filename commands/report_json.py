@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from db.models.base import Row
-from ingest.run import Report, Skipped
+from ingest.report import Report, Skipped
 
 
 def report_json(report: Report, elapsed: timedelta, host: str, store: Row | None) -> str:

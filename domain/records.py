@@ -234,6 +234,18 @@ class Batch:
     tool_calls: list[ToolCallRecord] = field(default_factory=list)
     usage: list[UsageEntry] = field(default_factory=list)
 
+    def extend(self, other: Batch) -> None:
+        """Append what another batch holds: what it tells happened later."""
+        self.projects += other.projects
+        self.agents += other.agents
+        self.conversations += other.conversations
+        self.runs += other.runs
+        self.tasks += other.tasks
+        self.messages += other.messages
+        self.logs += other.logs
+        self.tool_calls += other.tool_calls
+        self.usage += other.usage
+
     def __len__(self) -> int:
         return sum(
             len(records)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from domain.records import Batch
+from domain.records import Batch, TaskRecord
 
 
 class NothingToRead(Exception):
@@ -28,6 +28,15 @@ class Question:
     task: str
     session_id: str
     at: datetime
+
+    def concerns(self, record: TaskRecord) -> bool:
+        """Whether the answer may be another one when this record is written; when in doubt, yes."""
+        if record.origin != self.origin:
+            return False
+        if record.external_id == self.task:
+            return True
+        of_the_session = record.session_id in (None, self.session_id)
+        return of_the_session and not record.external_id.startswith(f"{self.session_id}/")
 
 
 class SourceFile(Protocol):

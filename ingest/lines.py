@@ -5,6 +5,7 @@ A last line without its line feed is given as `rest`: the caller decides whether
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -53,3 +54,8 @@ def fingerprint(file: BinaryIO, offset: int) -> str:
     file.seek(max(0, offset - MARK_BYTES))
     mark.update(file.read(min(MARK_BYTES, offset)))
     return mark.hexdigest()
+
+
+def shown(path: Path) -> str:
+    """A path as text that can be stored and shown, whatever bytes its name has."""
+    return os.fsencode(path).decode(errors="replace")

@@ -18,7 +18,8 @@ from ingest.claude_code.files import find_transcripts
 from ingest.claude_code.format import ClaudeCode
 from ingest.claude_loop.files import find_loops
 from ingest.claude_loop.run import import_loops
-from ingest.run import Publish, Report, import_files
+from ingest.report import Report
+from ingest.run import Publish, import_files
 
 SAMPLE_HOST = "sample"
 SAMPLE_FOLDER = Path(__file__).resolve().parent.parent / "sample" / "projects"

@@ -19,7 +19,8 @@ from db.database import Database
 from db.errors import DatabaseUnavailable, StatementTimeout
 from db.outage import is_outage
 from db.queries import imports
-from ingest.run import Clock, Report
+from ingest.report import Report
+from ingest.run import Clock
 
 SWEEP_S = 30.0
 TICK_MS = 1_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,10 +29,14 @@ class PathRow(Row):
 OPEN_PATHS = raw_statement(
     "SELECT path FROM import_offsets WHERE importer = $1 AND host = $2 AND (state ->> 'open')::boolean", PathRow
 )
-SAVE_OFFSET: Statement[Row] = raw_statement(
+# Sorted, for the same reason as CLAIM_ROWS.
+SAVE_OFFSETS: Statement[Row] = raw_statement(
     """
-INSERT INTO import_offsets AS o (id, importer, host, path, byte_offset, line_count, head_sha256, state, updated_at)
-VALUES ($1::uuid, $2::text, $3::text, $4::text, $5::bigint, $6::bigint, $7::text, $8::jsonb, $9::timestamptz)
+INSERT INTO import_offsets AS o (importer, host, updated_at, id, path, byte_offset, line_count, head_sha256, state)
+SELECT $1::text, $2::text, $3::timestamptz, f.*
+FROM unnest($4::uuid[], $5::text[], $6::bigint[], $7::bigint[], $8::text[], $9::jsonb[])
+     AS f(id, path, byte_offset, line_count, head_sha256, state)
+ORDER BY path
 ON CONFLICT (importer, host, path) DO UPDATE SET byte_offset = excluded.byte_offset,
     line_count = excluded.line_count, head_sha256 = excluded.head_sha256, state = excluded.state,
     updated_at = excluded.updated_at
@@ -63,22 +68,27 @@ class LaunchRow(Row):
 
 
 # The session's task that was at work at that time; of a sub-agent that ran before the first prompt, the first.
-LAUNCH = raw_statement(
+LAUNCHES = raw_statement(
     """
 SELECT child.id AS task_id, COALESCE(child.parent_task_id, before.id, first.id) AS parent_id
-FROM (SELECT 1) AS one
-LEFT JOIN tasks child ON child.origin = $1::text AND child.external_id = $2::text
+FROM unnest($1::text[], $2::text[], $3::text[], $4::timestamptz[]) WITH ORDINALITY
+     AS asked(origin, task, session_id, at, n)
+LEFT JOIN LATERAL (
+    SELECT id, parent_task_id FROM tasks WHERE origin = asked.origin AND external_id = asked.task LIMIT 1
+) child ON true
 LEFT JOIN LATERAL (
     SELECT id FROM tasks
-    WHERE session_id = $3::text AND origin = $1::text AND NOT starts_with(external_id, $3::text || '/')
-        AND created_at <= $4::timestamptz
+    WHERE session_id = asked.session_id AND origin = asked.origin
+        AND NOT starts_with(external_id, asked.session_id || '/') AND created_at <= asked.at
     ORDER BY created_at DESC, id DESC LIMIT 1
 ) before ON true
 LEFT JOIN LATERAL (
     SELECT id FROM tasks
-    WHERE session_id = $3::text AND origin = $1::text AND NOT starts_with(external_id, $3::text || '/')
+    WHERE session_id = asked.session_id AND origin = asked.origin
+        AND NOT starts_with(external_id, asked.session_id || '/')
     ORDER BY created_at, id LIMIT 1
 ) first ON true
+ORDER BY asked.n
 """,
     LaunchRow,
 )
@@ -159,21 +169,32 @@ async def open_paths(handle: Handle, importer: str, host: str) -> list[str]:
     return [row.path for row in await handle.fetch(OPEN_PATHS, importer, host)]
 
 
-async def save_offset(
-    handle: Handle,
-    *,
-    id: UUID,
-    importer: str,
-    host: str,
-    path: str,
-    byte_offset: int,
-    line_count: int,
-    head_sha256: str,
-    state: dict[str, Any],
-    at: datetime,
-) -> None:
-    """Note how far a file was read, in the transaction that writes what was read."""
-    await handle.fetch(SAVE_OFFSET, id, importer, host, path, byte_offset, line_count, head_sha256, state, at)
+@dataclass(frozen=True, slots=True)
+class FileOffset:
+    """How far a file was read, and what its reader goes on with."""
+
+    id: UUID
+    path: str
+    byte_offset: int
+    line_count: int
+    head_sha256: str
+    state: dict[str, Any]
+
+
+async def save_offsets(handle: Handle, importer: str, host: str, files: Sequence[FileOffset], at: datetime) -> None:
+    """Note how far files were read, each once, in the transaction that writes what was read."""
+    await handle.fetch(
+        SAVE_OFFSETS,
+        importer,
+        host,
+        at,
+        [file.id for file in files],
+        [file.path for file in files],
+        [file.byte_offset for file in files],
+        [file.line_count for file in files],
+        [file.head_sha256 for file in files],
+        [file.state for file in files],
+    )
 
 
 async def claim_rows(handle: Handle, host: str, keys: Sequence[UUID]) -> set[UUID]:
@@ -191,9 +212,12 @@ async def forget_host(handle: Handle, host: str) -> None:
     await handle.fetch(FORGET_HOST, host)
 
 
-async def find_launch(handle: Handle, origin: str, task: str, session_id: str, at: datetime) -> LaunchRow:
-    """A sub-agent's task by its external id, and its parent: the one it has, or the session's task at that time."""
-    return (await handle.fetch(LAUNCH, origin, task, session_id, at))[0]
+async def find_launches(handle: Handle, asked: Sequence[tuple[str, str, str, datetime]]) -> list[LaunchRow]:
+    """Sub-agents' tasks by (origin, external id, session, time), in that order.
+
+    With each its parent: the one it has, or the session's task at that time.
+    """
+    return await handle.fetch(LAUNCHES, *(list(column) for column in zip(*asked, strict=True)))
 
 
 class AnswerRow(Row):

@@ -106,8 +106,3 @@ def _may_be_row(line: bytes) -> bool:
     except NotARow:
         return False
     return True
-
-
-def shown(path: Path) -> str:
-    """A path as text that can be stored and shown, whatever bytes its name has."""
-    return os.fsencode(path).decode(errors="replace")

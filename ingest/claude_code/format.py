@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from ingest.claude_code.files import Transcript, shown
+from ingest.claude_code.files import Transcript
 from ingest.claude_code.reader import Reader
 from ingest.claude_code.rows import parse_line, row_id
+from ingest.lines import shown
 
 
 class ClaudeCode:

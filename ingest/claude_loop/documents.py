@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ingest.claude_loop.files import shown
 from ingest.formats import NotARow
-from ingest.run import Skipped
+from ingest.lines import shown
+from ingest.report import Skipped
 
 MAX_BYTES = 64 << 20  # a metrics.json of 100,000 iterations has half of it
 _TITLE = re.compile(r'("(?:story_title|title|reason|error_message)"\s*:\s*")(.*?)("\s*(?:,\s*"\w+"\s*:|\}))')

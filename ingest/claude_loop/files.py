@@ -128,11 +128,6 @@ def run_folders(state_folder: Path) -> list[str]:
         return []
 
 
-def shown(path: Path) -> str:
-    """A path as text that can be stored and shown, whatever bytes its name has."""
-    return os.fsencode(path).decode(errors="replace")
-
-
 def _files_below(directory: Path) -> Iterator[Path]:
     for folder, folders, names in os.walk(directory):
         folders[:] = sorted(name for name in folders if name not in _PASSED_OVER)

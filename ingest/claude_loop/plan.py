@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ingest.claude_loop.documents import Contents, Findings, placeholder, read_object
-from ingest.claude_loop.files import RUN_FOLDER, Loop, run_folders, shown
+from ingest.claude_loop.files import RUN_FOLDER, Loop, run_folders
 from ingest.claude_loop.prd import Prd, is_prd, read_prd
 from ingest.claude_loop.progress import ProgressLog, read_progress
 from ingest.claude_loop.times import Times
+from ingest.lines import shown
 
 _SESSION_TIME = re.compile(r"\d{8}_\d{6}$")
 # A loop stamps its session and its run's folder one after the other, and may ask a question in between.

@@ -26,11 +26,11 @@ from domain.records import (
     UsageEntry,
 )
 from domain.transitions import status_of
-from ingest.claude_loop.files import shown
 from ingest.claude_loop.metrics import Iteration, Metrics, count, text
 from ingest.claude_loop.plan import RunFiles, is_run_folder
 from ingest.claude_loop.progress import Block
 from ingest.claude_loop.project import SOURCE, UNKNOWN, Surroundings, call_entry
+from ingest.lines import shown
 
 AGENT = "claude-loop"
 # Work that was begun and of which nothing was heard for so long will not be ended: the loop was stopped.

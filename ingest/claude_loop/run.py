@@ -6,7 +6,7 @@ and so is looked at again. A log line is taken in once, known by its task, its p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
 from pathlib import Path
@@ -16,18 +16,21 @@ from uuid import UUID
 from db.database import Database
 from db.models.ingest import ImportOffsetRow
 from db.queries import imports
+from db.queries.imports import FileOffset
 from domain.erase import erase_plan
 from domain.ids import new_id
 from domain.records import Batch
 from domain.writer import apply
 from ingest.claude_loop.documents import Contents, Findings, read_object, read_rows
-from ingest.claude_loop.files import Found, Loop, shown
+from ingest.claude_loop.files import Found, Loop
 from ingest.claude_loop.metrics import Metrics, read_metrics, read_summary
 from ingest.claude_loop.plan import Planner, RunFiles, is_run_folder
 from ingest.claude_loop.project import Surroundings, call_entry, queue_batch
 from ingest.claude_loop.records import RunBuilder, Told
 from ingest.claude_loop.times import Times
-from ingest.run import Clock, Publish, Report, Skipped
+from ingest.lines import shown
+from ingest.report import Report, Skipped
+from ingest.run import Clock, Publish
 
 IMPORTER = "claude-loop"
 LOST = "no run covers it"
@@ -231,26 +234,21 @@ class _LoopImport:
                 await erase_plan(transaction, origin, plan)
             now = self._clock()
             applied = await apply(transaction, told.batch, now=now) if len(told.batch) else None
-            for path in files:
-                await self._save(transaction, path, run, now, is_open=told.is_open)
+            offsets = self._offsets(files, run, now, is_open=told.is_open)
+            await imports.save_offsets(transaction, IMPORTER, self._host, offsets, now)
         if applied is not None:
             self._report.add(applied)
         await self._publish(transaction)
 
-    async def _save(self, transaction: Any, path: Path, run: str | None, now: datetime, *, is_open: bool) -> None:
-        if path not in self._stats or shown(path) in self._findings.paths:
-            return
-        known = self._known.get(shown(path))
-        size, modified = self._stats[path]
-        await imports.save_offset(
-            transaction,
-            id=new_id(now) if known is None else known.id,
-            importer=IMPORTER,
-            host=self._host,
-            path=shown(path),
-            byte_offset=size,
-            line_count=0,
-            head_sha256=self._hash(path),
-            state={"mtime_ns": modified, "run": run, "open": is_open},
-            at=now,
-        )
+    def _offsets(self, files: Iterable[Path], run: str | None, now: datetime, *, is_open: bool) -> list[FileOffset]:
+        found: dict[str, FileOffset] = {}
+        for path in files:
+            name = shown(path)
+            if path not in self._stats or name in self._findings.paths:
+                continue
+            known = self._known.get(name)
+            size, modified = self._stats[path]
+            id_ = new_id(now) if known is None else known.id
+            state = {"mtime_ns": modified, "run": run, "open": is_open}
+            found[name] = FileOffset(id_, name, size, 0, self._hash(path), state)
+        return list(found.values())

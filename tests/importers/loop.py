@@ -11,7 +11,7 @@ from db.database import Database, WriteTransaction
 from db.handles import Event
 from ingest.claude_loop.files import find_loops
 from ingest.claude_loop.run import import_loops
-from ingest.run import Report
+from ingest.report import Report
 
 Fetch = Callable[..., Awaitable[list[Any]]]
 START = datetime(2026, 1, 13, 20, 0, tzinfo=UTC)

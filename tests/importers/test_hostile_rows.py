@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from db.database import Database, WriteTransaction
 from ingest.claude_code.files import find_transcripts
 from ingest.claude_code.format import ClaudeCode
-from ingest.run import Report, import_files
+from ingest.report import Report
+from ingest.run import import_files
 from ingest.sample import SAMPLE_FOLDER
 from tests.storage.build import START
 

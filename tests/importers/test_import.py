@@ -1,5 +1,6 @@
 """The whole way: files → PostgreSQL, once, twice, grown, cut, copied, rewritten."""
 
+import asyncio
 import io
 import os
 from collections.abc import Awaitable, Callable
@@ -12,10 +13,12 @@ import pytest
 from commands.import_claude_code import find, import_claude_code
 from db.database import Database, WriteTransaction
 from db.handles import Event
+from ingest import group
 from ingest.claude_code.files import default_directories, find_transcripts
 from ingest.claude_code.format import ClaudeCode
 from ingest.formats import NothingToRead
-from ingest.run import Report, import_files
+from ingest.report import Report
+from ingest.run import import_files
 from tests.importers.build import LATER, SESSION, START, answer, line, prompt, result, row, tokens, use, write
 
 Fetch = Callable[..., Awaitable[list[Any]]]
@@ -341,25 +344,30 @@ async def test_a_file_that_cannot_be_read_is_told_and_the_others_go_on(importer:
     assert len(await importer.tasks()) == 1
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3])
-async def test_an_import_that_is_stopped_anywhere_leaves_nothing_half_written(importer: Importer, steps: int) -> None:
-    write(importer.folder / "s.jsonl", session_rows())
-    write(importer.folder / "t.jsonl", [prompt("q", sessionId="t")])
+@pytest.mark.parametrize("steps", range(6))
+async def test_an_import_that_is_stopped_anywhere_leaves_nothing_half_written(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    monkeypatch.setattr(group, "LINES_PER_TRANSACTION", 1)  # one file each
+    for name in "stu":
+        rows = [prompt(name, sessionId=name), answer(f"{name}2", "ok", sessionId=name)]
+        write(importer.folder / f"{name}.jsonl", rows)
     left = iter(range(steps))
 
     def clock() -> datetime:
-        # It is asked once before a file's transaction and once within it.
+        # It is asked once for each file and once in each transaction.
         if next(left, None) is None:
-            raise KeyboardInterrupt
+            importing.cancel()
         return LATER
 
-    with pytest.raises(KeyboardInterrupt):
-        await importer.run(clock=clock)
+    importing = asyncio.create_task(importer.run(clock=clock))
+    with pytest.raises(asyncio.CancelledError):
+        await importing
     counts = await importer.counts()
-    assert (counts["tasks"], counts["log_lines"]) in ([(0, 0)] if steps == 1 else [(1, 4)])
+    assert counts["tasks"] == counts["log_lines"] == (await importer.fetch("SELECT count(*) FROM import_offsets"))[0][0]
     await importer.run()
     counts = await importer.counts()
-    assert (counts["tasks"], counts["log_lines"], counts["messages"]) == (2, 4, 4)
+    assert (counts["tasks"], counts["log_lines"], counts["messages"]) == (3, 3, 6)
 
 
 # The command
@@ -434,7 +442,10 @@ def test_a_file_that_may_become_a_transcript_is_one(content: bytes, tmp_path: Pa
     assert len(find_transcripts([tmp_path])) == 1
 
 
-async def test_a_database_that_goes_away_is_one_line(importer: Importer, fetch: Fetch) -> None:
+async def test_a_database_that_goes_away_is_one_line(
+    importer: Importer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group, "LINES_PER_TRANSACTION", 1)  # one file each
     write(importer.folder / "s.jsonl", session_rows())
     write(importer.folder / "t.jsonl", [prompt("q", sessionId="t")])
     keep = importer.publish

@@ -17,7 +17,7 @@ import pytest
 from commands.import_claude_code import watched
 from commands.import_claude_loop import watched_loops
 from db.database import WriteTransaction
-from ingest.run import Report
+from ingest.report import Report
 from ingest.watch import Source, watch
 from local import StoreUrls
 from settings import now
