@@ -26,6 +26,7 @@ from websockets.exceptions import InvalidHandshake, WebSocketException
 from websockets.typing import Subprotocol
 
 from db.database import Database, WriteTransaction
+from db.errors import StatementTimeout
 from db.outage import is_outage
 from domain.records import Batch, TaskRecord
 from domain.writer import apply
@@ -181,7 +182,7 @@ class Writers:
     publish: Callable[[WriteTransaction], Awaitable[None]] | None = None
     written: int = 0
     held: int = 0  # transactions that stayed open
-    failed: int = 0  # transactions that an outage ended
+    failed: int = 0  # transactions that an outage ended, or that waited too long behind one
     _stopping: bool = False
 
     async def start(self) -> None:
@@ -221,7 +222,8 @@ class Writers:
             try:
                 await self._write(records)
             except Exception as error:
-                if not is_outage(error):  # else a transaction of an unknown end: what was written will be counted
+                # A transaction that took too long, or one of an unknown end: what was written will be counted.
+                if not (is_outage(error) or isinstance(error, StatementTimeout)):
                     raise
                 self.failed += 1
                 await asyncio.sleep(0.1)
