@@ -109,7 +109,7 @@ async def _refuse_origin(websocket: WebSocket) -> None:
 
 
 class _Socket:
-    """One connection: websocket_wire.Receiver. Its operations are tasks, or followings that need none for now."""
+    """One connection: websocket_wire.Receiver. Its operations are tasks, or streams that need none for now."""
 
     __slots__ = (
         "_asked_at",
