@@ -7,7 +7,6 @@ attribute is a datetime all the same (db.models.base); what is at the column's p
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -25,12 +24,11 @@ def milliseconds(start: Any, end: Any) -> int:
     return int(passed // 1000) if passed.__class__ is int else round(passed.total_seconds() * 1000)
 
 
-def _encode(moment: datetime) -> tuple[int]:
-    return ((moment - EPOCH) // MICROSECOND,)
+def to_stored(value: Any) -> Any:
+    """What PostgreSQL counts for a datetime; anything else stays as it is."""
+    return (value - EPOCH) // MICROSECOND if value.__class__ is datetime else value
 
 
 async def keep_instants(connection: Any) -> None:
-    """Let a connection give instants as they come."""
-    await connection.set_type_codec(
-        "timestamptz", schema="pg_catalog", encoder=_encode, decoder=itemgetter(0), format="tuple"
-    )
+    """Let a connection give and take instants as they are counted: on the wire they are such integers anyway."""
+    await connection.set_builtin_type_codec("timestamptz", schema="pg_catalog", codec_name="int8", format="binary")

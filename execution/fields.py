@@ -144,8 +144,8 @@ class Scope:
 def object_type(*, of: type[Any] | tuple[type[Any], ...], scope: str, description: str, name: str | None = None) -> Any:
     """Make a class a GraphQL object type whose values are plain instances of `of` (rows, pages, results).
 
-    `scope` is asked for by every field of the type that names none of its own. A class with `columns` is of rows: its
-    instances have a column's value at the column's place, as the leaf types take it.
+    `scope` is asked for by every field of the type that names none of its own. A class with `columns` is of rows, and
+    a named tuple is like one: its instances have a column's value at the column's place, as the leaf types take it.
     """
 
     def decorate(cls: type[T]) -> type[T]:

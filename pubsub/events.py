@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import orjson
@@ -90,9 +90,8 @@ class AppendedLine(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """A log line that came with its notice."""
+class LogLine(NamedTuple):
+    """A log line that came with its notice: as a row of the log has it (db.models.tasks.LogLineRow)."""
 
     task_id: UUID
     seq: int

@@ -51,15 +51,17 @@ def column(places: Mapping[str, int], name: str) -> str:
 
 
 def places_of(type_: GraphQLObjectType) -> dict[str, int]:
-    """The places of the columns, where the type's objects are rows of one class."""
-    return {name: place for place, name in enumerate(getattr(_class_of(type_), "columns", ()))}
+    """The places of the columns, where all classes of the type's objects have the same."""
+    found = {getattr(class_, "columns", None) or getattr(class_, "_fields", ()) for class_ in _classes_of(type_)}
+    return {name: place for place, name in enumerate(found.pop())} if len(found) == 1 else {}
 
 
 def shares_rows(type_: GraphQLObjectType, part: GraphQLObjectType) -> bool:
     """Whether an object of the one type is one of the other too."""
-    class_ = _class_of(type_)
-    return isinstance(class_, type) and issubclass(class_, _class_of(part) or ())
+    classes = _classes_of(type_)
+    return bool(classes) and all(issubclass(class_, _classes_of(part)) for class_ in classes)
 
 
-def _class_of(type_: GraphQLObjectType) -> Any:
-    return getattr(type_.extensions["strawberry-definition"].origin, ROWS, None)
+def _classes_of(type_: GraphQLObjectType) -> tuple[type[Any], ...]:
+    found = getattr(type_.extensions["strawberry-definition"].origin, ROWS, ())
+    return found if isinstance(found, tuple) else (found,)
