@@ -11,7 +11,6 @@ import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from db.errors import DatabaseUnavailable, StatementTimeout
 from db.handles import Event, NewEvent, NewLogLine
-from db.instants import keep_instants, to_stored
+from db.instants import keep_instants
 from db.kept import KeptConnections
 from db.models.base import Row
 from db.pooler import ADVICE, PASSED_ON, pooler_says, refused_by_pooler, settle, statement_cache_size
@@ -56,11 +55,8 @@ class ReadHandle:
     async def fetch(self, statement: Statement[R], *values: Any) -> list[R]:
         """All rows."""
         self.statement_count += 1
-        arguments = statement.arguments(values)
-        if datetime in map(type, arguments):
-            arguments = tuple(map(to_stored, arguments))
         try:
-            return await self.connections.fetch(statement.sql, arguments, statement.row)
+            return await self.connections.fetch(statement.sql, statement.arguments(values), statement.row)
         except asyncpg.QueryCanceledError as error:
             raise StatementTimeout from error
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 
+from db.instants import to_stored
 from db.outage import is_outage
 from db.pooler import read_transaction
 
@@ -39,6 +41,8 @@ class KeptConnections:
 
     async def fetch(self, sql: str, arguments: Sequence[Any], row: type[asyncpg.Record]) -> list[Any]:
         """The rows of one statement. Raises what asyncpg raises; a cancelled statement is stopped in PostgreSQL."""
+        if datetime in map(type, arguments):
+            arguments = [to_stored(value) for value in arguments]
         connection = await self._take()
         is_sound = False
         try:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from execution.connections import ANSWER
 from execution.requests import Asked, Incoming
 from execution.sse import wants_event_stream
 
@@ -64,7 +65,9 @@ class Application(Starlette):
             await self._dressed(scope, incoming.receive, send)
             return
         response.raw_headers.append(VARY_LARGE if is_large else VARY)
-        await response(scope, incoming.receive, send)
+        answer = scope.get(ANSWER)
+        if answer is None or not answer(response.status_code, response.raw_headers, response.body):
+            await response(scope, incoming.receive, send)
 
 
 async def _send_response(scope: Scope, receive: Receive, send: Send) -> None:

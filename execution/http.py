@@ -16,7 +16,7 @@ from starlette.responses import Response
 from execution.documents import Documents
 from execution.fields import Context
 from execution.operations import Operations, Prepared, RequestErrors, request_error
-from execution.presence import WhilePresent
+from execution.presence import Presence
 from execution.requests import JSON_TYPE, RESPONSE_TYPE, Asked, Parameters, Refused, media_type, read
 
 ALLOWED = "GET, POST"
@@ -73,6 +73,7 @@ class GraphQLEndpoint:
         self._make_context = make_context
         self._page = page
         self._documents = documents or Documents()
+        self._presence = Presence()
         self._running = 0
 
     async def __call__(self, request: Request) -> Response:
@@ -141,7 +142,7 @@ class GraphQLEndpoint:
     ) -> dict[str, Any]:
         if prepared.operation_type == "mutation":  # what was told is carried out, whoever waits for the answer
             return await self._operations.execute(prepared, variables, context)
-        async with WhilePresent(request.receive):
+        with self._presence.watch(request.receive):
             return await self._operations.execute(prepared, variables, context)
         return {"data": None}  # for a client that has gone: nobody reads it
 

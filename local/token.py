@@ -18,6 +18,7 @@ class LocalToken:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
+        self._path = str(self.path)
         self._stamp: tuple[int, int] | None = None
         self._value = ""
 
@@ -56,7 +57,7 @@ class LocalToken:
     def read(self) -> str:
         """The token now; empty when there is none."""
         try:
-            found = self.path.stat()
+            found = os.stat(self._path)
             stamp = (found.st_mtime_ns, found.st_ino)
             if stamp != self._stamp:
                 self._value = self.path.read_text().strip()

@@ -52,7 +52,9 @@ def column(places: Mapping[str, int], name: str) -> str:
 
 def places_of(type_: GraphQLObjectType) -> dict[str, int]:
     """The places of the columns, where all classes of the type's objects have the same."""
-    found = {getattr(class_, "columns", None) or getattr(class_, "_fields", ()) for class_ in _classes_of(type_)}
+    found: set[tuple[str, ...]] = {
+        getattr(class_, "columns", ()) or getattr(class_, "_fields", ()) for class_ in _classes_of(type_)
+    }
     return {name: place for place, name in enumerate(found.pop())} if len(found) == 1 else {}
 
 
