@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -25,6 +26,27 @@ class Handle(Protocol):
     async def fetch_row(self, statement: Statement[R], *values: Any) -> R | None:
         """The first row, or None."""
         ...
+
+
+class Narrowed:
+    """A handle that reads narrow rows: of the classes that `rows` has by whole ones."""
+
+    __slots__ = ("_handle", "_rows", "epoch")
+
+    def __init__(self, handle: Handle, rows: Mapping[type[Row], type[Row]]) -> None:
+        self._handle = handle
+        self._rows = rows
+        self.epoch = handle.epoch
+
+    async def fetch(self, statement: Statement[R], *values: Any) -> list[R]:
+        """All rows."""
+        row: Any = self._rows.get(statement.row)
+        return await self._handle.fetch(statement if row is None else statement.narrow(row), *values)
+
+    async def fetch_row(self, statement: Statement[R], *values: Any) -> R | None:
+        """The first row, or None."""
+        row: Any = self._rows.get(statement.row)
+        return await self._handle.fetch_row(statement if row is None else statement.narrow(row), *values)
 
 
 @dataclass(frozen=True, slots=True)

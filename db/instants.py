@@ -19,7 +19,7 @@ def to_datetime(value: Any) -> Any:
 
 
 def milliseconds(start: Any, end: Any) -> int:
-    """How long it is from one instant of a row to another of the same row, at the columns' places."""
+    """How long it is from one instant of a row to another of the same row, as the row has them."""
     passed: Any = end - start
     return int(passed // 1000) if passed.__class__ is int else round(passed.total_seconds() * 1000)
 

@@ -94,14 +94,16 @@ def page_keys(topic: str, **derived: Callable[[ColumnElement[Any]], ColumnElemen
     `derived` are more columns, worked out once for a parent and not once for each of its rows. A `topic` that ends in
     a colon is one topic per parent: ``log:{parent}``.
     """
-    unnested = func.unnest(uuids("keys")).table_valued(column("key", Uuid()), name="k").render_derived()
+    given = func.unnest(uuids("keys")).table_valued(column("key", Uuid()), with_ordinality="place", name="k")
+    unnested = given.render_derived()
     key = unnested.c.key
     name: Any = literal_column("'" + topic + "'", String)
     if topic.endswith(":"):
         name = name + cast(key, String)
     columns = [make(key).label(label) for label, make in derived.items()]
     # OFFSET: else PostgreSQL moves what is derived to where it is worked out for each row.
-    return select(key, _head(name).label("head"), *columns).offset(literal_column("0")).subquery("keys")
+    found = select(key, unnested.c.place, _head(name).label("head"), *columns)
+    return found.offset(literal_column("0")).subquery("keys")
 
 
 def _head(topic: ColumnElement[str]) -> ColumnElement[Any]:
@@ -123,7 +125,8 @@ def pages_select(
     """One page of `table` for each of many parents, of which `keys` is made by `page_keys`.
 
     Parameters of the statement: `keys`, `limit`, and `place_0` … `place_n` with a place. Beside `row`'s columns each
-    row has `head`. A page without rows is one row of nulls but for `head` and `parent`, the parent's key.
+    row has `head` and, as its last, `place`: which of the keys it is of, from 1. A page without rows is one row of
+    nulls but for these and `parent`, the parent's key.
     `instead` has what is selected in place of some columns.
     """
     inner = _rows(table, row, order, has_place=has_place, backward=backward, instead=instead)
@@ -132,7 +135,7 @@ def pages_select(
     selected = row_columns(page, row)
     selected[row.columns.index(parent)] = keys.c.key.label(parent)
     return (
-        select(*selected, keys.c.head)
+        select(*selected, keys.c.head, keys.c.place)
         .select_from(keys.join(page, true(), isouter=True))
         .order_by(*_ordered(page, order, descending=order.descending))
     )

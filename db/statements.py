@@ -5,14 +5,14 @@ A statement of fixed shape is compiled at import; pages once per shape, in a bou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Double, Numeric, Table, Uuid, bindparam, cast
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
-from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.sql.expression import ClauseElement, Select
 
 from db.models.base import Row
 
@@ -30,12 +30,36 @@ class Statement(Generic[R]):
     sql: str
     row: type[R]
     order: tuple[tuple[int, Any], ...] | None
+    narrower: Narrower | None = field(default=None, compare=False, repr=False)
 
     def arguments(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """Put the caller's values, given in the order of `compile_statement`, into that of $1, $2 and so on."""
         if self.order is None:
             return values
         return tuple(constant if index < 0 else values[index] for index, constant in self.order)
+
+    def narrow(self, row: type[R]) -> Statement[R]:
+        """The same for narrow rows: of the row's columns it reads theirs only. Compiled at first sight."""
+        return self if self.narrower is None else self.narrower(self.row, row)
+
+
+class Narrower:
+    """Compiles a SELECT for narrow rows, of which a class has a bounded number."""
+
+    def __init__(self, clause: Select[Any], parameters: tuple[str, ...]) -> None:
+        self._clause = clause
+        self._parameters = parameters
+        self._known: dict[type[Row], Statement[Any]] = {}
+
+    def __call__(self, whole: type[Row], row: type[Row]) -> Statement[Any]:
+        """The statement."""
+        known = self._known.get(row)
+        if known is None:
+            left_out = set(whole.columns).difference(row.columns)
+            kept = [column for column in self._clause.selected_columns if column.key not in left_out]
+            clause = self._clause.with_only_columns(*kept, maintain_column_froms=True)
+            known = self._known[row] = compile_statement(clause, row, *self._parameters)
+        return known
 
 
 def compile_statement(clause: ClauseElement, row: type[R], *parameters: str) -> Statement[R]:
@@ -49,7 +73,8 @@ def compile_statement(clause: ClauseElement, row: type[R], *parameters: str) -> 
         (parameters.index(name), None) if name in parameters else (-1, compiled.params[name]) for name in names
     )
     identical = [index for index, _ in order] == list(range(len(parameters)))
-    return Statement(compiled.string, row, None if identical else order)
+    narrower = Narrower(clause, parameters) if isinstance(clause, Select) and row.always is not None else None
+    return Statement(compiled.string, row, None if identical else order, narrower)
 
 
 def raw_statement(sql: str, row: type[R] = Row) -> Statement[R]:  # type: ignore[assignment]

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
@@ -105,6 +105,10 @@ class Context(Protocol):
         """Their first argument."""
         ...
 
+    def narrowed(self, rows: Mapping[type[Any], type[Any]]) -> Context:
+        """The same, whose reader gives rows of the classes that stand beside those of `rows`."""
+        ...
+
 
 class Scope:
     """One operation, or one event of a subscription: its context and its loaders, which live no longer."""
@@ -146,6 +150,7 @@ def object_type(*, of: type[Any] | tuple[type[Any], ...], scope: str, descriptio
 
     `scope` is asked for by every field of the type that names none of its own. A class with `columns` is of rows, and
     a named tuple is like one: its instances have a column's value at the column's place, as the leaf types take it.
+    Where a class has `narrow` ones (see db.models.base), plans read those, of the columns that declarations name.
     """
 
     def decorate(cls: type[T]) -> type[T]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from operator import attrgetter
 from typing import Any, TypeVar
 
 from db.handles import Handle
@@ -32,23 +31,32 @@ def pages(
     handle: Handle,
     keys: Sequence[K],
     rows: Sequence[R],
-    parent: str,
     request: PageRequest,
     order: Order,
     topic: str,
     select: Callable[[K], Any] | None = None,
 ) -> list[Page[R]]:
-    """The page of each key, from rows whose column `parent` has it (db.pages.pages_select)."""
-    grouped = group(keys, rows, attrgetter(parent))
+    """The page of each key, from rows whose last column is the key's place among the different ones, from 1.
+
+    See db.pages.pages_select.
+    """
+    different = list(dict.fromkeys(keys))
+    grouped: list[list[R]] = [[] for _ in different]
+    for row in rows:
+        grouped[row[-1] - 1].append(row)
     epoch = handle.epoch
-    return [
+    found = [
         cut(
-            found,
+            some,
             request,
             order,
             epoch,
             f"{topic}{key}" if topic.endswith(":") else topic,
             None if select is None else select(key),
         )
-        for key, found in zip(keys, grouped, strict=True)
+        for key, some in zip(different, grouped, strict=True)
     ]
+    if len(found) == len(keys):
+        return found
+    by_key = dict(zip(different, found, strict=True))
+    return [by_key[key] for key in keys]

@@ -28,7 +28,7 @@ async def message_by_id(database: Handle, keys: Sequence[UUID], args: None) -> l
 async def messages_by_conversation(database: Handle, keys: Sequence[UUID], args: PageRequest) -> list[Page[MessageRow]]:
     """A page of messages per conversation, in order of seq."""
     rows = await queries.messages_by_conversation(database, list(UNIQUE(keys)), args)
-    return pages(database, keys, rows, "conversation_id", args, queries.MESSAGE_SEQ, queries.TOPIC)
+    return pages(database, keys, rows, args, queries.MESSAGE_SEQ, queries.TOPIC)
 
 
 async def counts(database: Handle, keys: Sequence[ConversationSelection], args: int) -> list[int]:

@@ -42,7 +42,6 @@ async def children_by_task(database: Handle, keys: Sequence[UUID], args: PageReq
         database,
         keys,
         rows,
-        "parent_task_id",
         args,
         CREATED_AT,
         queries.TOPIC,
@@ -57,7 +56,6 @@ async def by_conversation(database: Handle, keys: Sequence[UUID], args: PageRequ
         database,
         keys,
         rows,
-        "conversation_id",
         args,
         CREATED_AT,
         queries.TOPIC,
@@ -72,7 +70,6 @@ async def by_run(database: Handle, keys: Sequence[UUID], args: PageRequest) -> l
         database,
         keys,
         rows,
-        "run_id",
         args,
         CREATED_AT,
         queries.TOPIC,
@@ -86,7 +83,7 @@ async def current_by_run(database: Handle, keys: Sequence[UUID], args: None) -> 
     rows = await queries.pages_by_parent(
         database, "run_id", list(UNIQUE(keys)), CREATED_AT_DESC, newest, unfinished=True
     )
-    found = pages(database, keys, rows, "run_id", newest, CREATED_AT_DESC, queries.TOPIC)
+    found = pages(database, keys, rows, newest, CREATED_AT_DESC, queries.TOPIC)
     return [page.rows[0] if page.rows else None for page in found]
 
 
@@ -99,7 +96,6 @@ async def current_by_agent(database: Handle, keys: Sequence[UUID], args: PageReq
         database,
         keys,
         rows,
-        "agent_id",
         args,
         CREATED_AT_DESC,
         queries.TOPIC,
@@ -110,13 +106,13 @@ async def current_by_agent(database: Handle, keys: Sequence[UUID], args: PageReq
 async def logs_by_task(database: Handle, keys: Sequence[UUID], args: LogPageRequest) -> list[Page[LogLineRow]]:
     """A page of log lines per task, in order of seq."""
     rows = await queries.logs_by_task(database, list(UNIQUE(keys)), args.selection, args.page)
-    return pages(database, keys, rows, "task_id", args.page, queries.LOG_SEQ, "log:")
+    return pages(database, keys, rows, args.page, queries.LOG_SEQ, "log:")
 
 
 async def tool_calls_by_task(database: Handle, keys: Sequence[UUID], args: PageRequest) -> list[Page[ToolCallRow]]:
     """A page of tool calls per task, in order of start."""
     rows = await queries.tool_calls_by_task(database, list(UNIQUE(keys)), args)
-    return pages(database, keys, rows, "task_id", args, queries.TOOL_STARTED_AT, queries.TOPIC)
+    return pages(database, keys, rows, args, queries.TOOL_STARTED_AT, queries.TOPIC)
 
 
 async def tool_calls_by_id(database: Handle, keys: Sequence[UUID], args: None) -> list[ToolCallRow | None]:

@@ -24,7 +24,7 @@ async def by_id(database: Handle, keys: Sequence[UUID], args: None) -> list[Usag
 async def records_by_task(database: Handle, keys: Sequence[UUID], args: PageRequest) -> list[Page[UsageRecordRow]]:
     """A page of usage records per task, oldest first."""
     rows = await queries.records_by_task(database, list(UNIQUE(keys)), args)
-    return pages(database, keys, rows, "task_id", args, queries.RECORD_AT, "tasks")
+    return pages(database, keys, rows, args, queries.RECORD_AT, "tasks")
 
 
 async def totals_of_task(database: Handle, keys: Sequence[TaskRow], args: bool) -> Sequence[Row]:

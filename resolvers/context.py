@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from db.database import Database, ReadHandle
+from db.database import Database
+from db.handles import Handle, Narrowed
+from db.models.base import Row
 from pubsub.bus import Bus
 from pubsub.hub import Hub
 
@@ -33,8 +35,13 @@ class Context:
     hub: Hub
     clock: Callable[[], datetime]
     version: str
+    rows: Mapping[type[Row], type[Row]] | None = None
 
     @property
-    def reader(self) -> ReadHandle:
+    def reader(self) -> Handle:
         """What batch functions read from."""
-        return self.database.read
+        return self.database.read if self.rows is None else Narrowed(self.database.read, self.rows)
+
+    def narrowed(self, rows: Mapping[type[Row], type[Row]]) -> Context:
+        """The same, where the classes that `rows` has are read as narrow ones."""
+        return Context(self.viewer, self.database, self.bus, self.hub, self.clock, self.version, rows)

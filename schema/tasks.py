@@ -45,11 +45,9 @@ if TYPE_CHECKING:
     from schema.runs import Run, Story
     from schema.usage import UsageRecordConnection, UsageTotals
 
-STARTED, ENDED = (TaskRow.columns.index(name) for name in ("started_at", "ended_at"))
-
 
 def _duration_ms(row: TaskRow) -> int | None:
-    start, end = row[STARTED], row[ENDED]
+    start, end = row["started_at"], row["ended_at"]
     if start is None or end is None:
         return None
     return max(0, milliseconds(start, end))

@@ -53,6 +53,8 @@ agent_commands = Table(
 class AgentRow(Row):
     """A row of `agents`."""
 
+    always = frozenset(("id", "name", "is_controllable"))  # by the last, tasks are judged
+
     id: UUID
     revision: int
     host_id: UUID | None

@@ -6,9 +6,10 @@ Tables are SQLAlchemy Core, never ORM entities: statements are compiled from the
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Iterable, Sequence
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import asyncpg
 from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, MetaData, Numeric, Text, Uuid, text
@@ -98,19 +99,67 @@ class Row(asyncpg.Record):
     A subclass lists its columns as annotations, in the order in which statements select them
     (db.statements.row_columns); columns that a statement adds after those are read by name: ``row["head"]``.
     The value at a column's place is the attribute's, but for instants: see db.instants.
+
+    A class of wide rows says in `always` which columns whoever reads rows of it looks at, besides those that a plan
+    shows: where that is said, the class has `narrow` ones, of the columns that one plan needs.
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
+    always: ClassVar[frozenset[str] | None] = None
+    whole: ClassVar[type[Row]]  # of a narrow class: the one that it was made of; else the class itself
 
-    def __init_subclass__(cls, **keywords: Any) -> None:
+    def __init_subclass__(cls, *, columns: tuple[str, ...] = (), **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
         declared = inspect.get_annotations(cls)
-        declared.pop("columns", None)
+        if columns:
+            _narrow(cls, columns)
+            return
+        cls.whole = cls
         cls.columns = tuple(declared)
         for index, (name, kind) in enumerate(declared.items()):
             # A property over itemgetter stays in C: as fast as row[index].
             at = itemgetter(index)
             setattr(cls, name, property(_instant(at) if "datetime" in str(kind) else at))
+
+    @classmethod
+    def narrow(cls, columns: Iterable[str]) -> type[Self]:
+        """The class of this one's rows with some of its columns, and those of `always`.
+
+        The class itself where it has no narrow ones, or too many already.
+        """
+        if cls.always is None:
+            return cls
+        wanted = cls.always.union(columns)
+        chosen = tuple(name for name in cls.columns if name in wanted)
+        known = _NARROW.setdefault(cls, {cls.columns: cls})
+        if chosen not in known:
+            if len(known) >= MAX_NARROW:
+                return cls
+            known[chosen] = types.new_class(cls.__name__, (cls,), {"columns": chosen})
+        return known[chosen]  # type: ignore[return-value]
+
+
+# Each is a statement of its own for PostgreSQL and for a connection's hundred that are kept prepared.
+MAX_NARROW = 48
+_NARROW: dict[type[Row], dict[tuple[str, ...], type[Row]]] = {}
+
+
+def _narrow(cls: type[Row], columns: tuple[str, ...]) -> None:
+    for name in cls.columns:
+        if name in columns:
+            at = itemgetter(columns.index(name))
+            is_instant = "datetime" in str(inspect.get_annotations(cls.whole)[name])
+            setattr(cls, name, property(_instant(at) if is_instant else at))
+        else:
+            setattr(cls, name, property(_missing(name)))
+    cls.columns = columns
+
+
+def _missing(name: str) -> Callable[[Any], Any]:
+    def read(row: Any) -> Any:
+        raise AttributeError(f"{name} was not read: it is not in {type(row).columns}")
+
+    return read
 
 
 def _instant(at: Callable[[Any], Any]) -> Callable[[Any], Any]:

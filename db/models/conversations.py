@@ -62,6 +62,8 @@ messages = Table(
 class ConversationRow(Row):
     """A row of `conversations`."""
 
+    always = frozenset(("id", "created_at", "updated_at"))
+
     id: UUID
     revision: int
     origin: str

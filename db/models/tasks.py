@@ -148,6 +148,8 @@ tool_calls = Table(
 class TaskRow(Row):
     """A row of `tasks` without its wide columns."""
 
+    always = frozenset(("id", "created_at", "updated_at", "cost_usd"))  # the columns of all orders
+
     id: UUID
     revision: int
     status: str
@@ -204,6 +206,8 @@ class TaskContentRow(Row):
 
 class LogLineRow(Row):
     """A row of `log_lines`."""
+
+    always = frozenset(("seq",))
 
     task_id: UUID
     seq: int

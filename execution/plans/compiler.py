@@ -6,7 +6,7 @@ them. Names in the source are ours or the schema's; whatever a document or a dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from graphql import (
@@ -17,6 +17,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
+    OperationType,
     SelectionSetNode,
     get_named_type,
     is_leaf_type,
@@ -29,7 +30,7 @@ from execution.plans.leaves import Anomaly, convert_leaves, leaf_expression
 from execution.plans.parts import Body, Compiled, Function, Relation, Root
 from execution.plans.run import checker, kind_of, listed, nested, scatter, spread, together
 from execution.plans.selections import Selected, Selections, Uncovered
-from execution.plans.values import column, places_of, shares_rows, value_expression
+from execution.plans.values import Columns, Places, shares_rows, value_expression
 
 MAX_FIELDS = 2_000  # response fields of one plan: as many as a document may have tokens
 RELATIONS = (Kind.LOADED, Kind.ONE, Kind.MANY, Kind.CONNECTION, Kind.JUDGED)
@@ -46,6 +47,7 @@ class Compiler:
         self._constants: dict[str, object] = {}
         self._names: dict[tuple[str, int], str] = {}
         self._functions: dict[tuple[str, tuple[int, ...]], Function] = {}
+        self._columns = Columns()
         self._field_count = 0
         self._number = 0
 
@@ -58,7 +60,9 @@ class Compiler:
             self._root(type_, selected)
             for selected in self._selections.of(type_, [self._selections.operation.selection_set])
         ]
-        source = "\n\n\n".join(self._source) + "\n"
+        if self._selections.operation.operation is OperationType.QUERY:  # what others show comes from writers too
+            self._columns.choose()
+        source = self._columns.settled("\n\n\n".join(self._source) + "\n")
         names: dict[str, Any] = {
             "Anomaly": Anomaly,
             "listed": listed,
@@ -72,7 +76,7 @@ class Compiler:
         roots = tuple(
             root if function is None else _with(root, names[function.name], function) for root, function in written
         )
-        return Compiled(roots, source, self._constants)
+        return Compiled(roots, source, self._constants, self._columns.narrow)
 
     # ---- names
 
@@ -187,7 +191,7 @@ class Compiler:
     def _object(self, type_: GraphQLObjectType, sets: Sequence[SelectionSetNode]) -> Function:
         body = Body()
         relations: list[Relation] = []
-        places = places_of(type_)
+        places = Places(self._columns, type_)
         for index, selected in enumerate(self._selections.of(type_, sets)):
             key = self._constant("key", selected.key)
             if selected.name == "__typename":
@@ -207,7 +211,7 @@ class Compiler:
                 self._add_column(body, key, f"all{index}", index)
         for group in _grouped(relations):
             body.awaited.append(self._group(group))
-        return self._write_object(type_, body)
+        return self._write_object(type_, places, body)
 
     def _nested(self, body: Body, index: int, selected: Selected, value: str, type_: GraphQLOutputType) -> None:
         """Objects that the parents hold: completed at once, or beside the relations where they read more."""
@@ -227,7 +231,7 @@ class Compiler:
     def _part(
         self,
         type_: GraphQLObjectType,
-        places: Mapping[str, int],
+        places: Places,
         part: GraphQLOutputType,
         sets: Sequence[SelectionSetNode],
     ) -> str | None:
@@ -249,7 +253,7 @@ class Compiler:
         return f"{{{', '.join(items)}}}"
 
     def _held(
-        self, places: Mapping[str, int], selected: Selected, definition: GraphQLField, declaration: Declaration
+        self, places: Places, selected: Selected, definition: GraphQLField, declaration: Declaration
     ) -> str | None:
         """The expression of a value that the object `row` itself has; None when a batch function reads it."""
         if declaration.kind not in RELATIONS:
@@ -257,11 +261,15 @@ class Compiler:
         if declaration.is_held is not None and declaration.read is None:
             found = Arguments(self._schema, definition, selected.nodes[0], declaration).fixed()
             if found is not None and declaration.is_held(found[0]):
-                return "row" if declaration.key is itself else f"{self._constant('key_of', declaration.key)}(row)"
+                if declaration.key is itself:
+                    return "row"
+                places.note_all()
+                return f"{self._constant('key_of', declaration.key)}(row)"
         return None
 
-    def _write_object(self, type_: GraphQLObjectType, body: Body) -> Function:
-        check = self._constant("check", checker(type_))
+    def _write_object(self, type_: GraphQLObjectType, places: Places, body: Body) -> Function:
+        by_place = places.classes if places.names else ()
+        check = self._constant("check", checker(type_, by_place, self._columns.narrow))
         lines = [f"{check}(rows)"]
         if body.awaited:
             lines += ["if not rows:", "    return []"]
@@ -288,7 +296,7 @@ class Compiler:
 
     def _relation(
         self,
-        places: Mapping[str, int],
+        places: Places,
         index: int,
         selected: Selected,
         definition: GraphQLField,
@@ -300,7 +308,10 @@ class Compiler:
         if declaration.arguments is not None:
             bound = Arguments(self._schema, definition, selected.nodes[0], declaration)
             arguments = f"{self._constant('arguments', bound)}(run.variables)"
-        read_key = f"{key}(row)" if declaration.key_column is None else column(places, declaration.key_column)
+        if declaration.key_column is None:
+            places.note_all()
+        places.note(declaration.needs)
+        read_key = f"{key}(row)" if declaration.key_column is None else places.column(declaration.key_column)
         nullable = declaration.kind is Kind.JUDGED or not isinstance(definition.type, GraphQLNonNull)
         lines = [
             f"keys = [{read_key} for row in rows]",

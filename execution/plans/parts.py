@@ -40,11 +40,15 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """The roots of an operation, and the source of their functions with the names of its constants."""
+    """The roots of an operation, and the source of their functions with the names of its constants.
+
+    `rows` are the narrow classes that it reads, by the class of all columns.
+    """
 
     roots: tuple[Root, ...]
     source: str
     constants: dict[str, object]
+    rows: dict[type[Any], type[Any]]
 
 
 @dataclass(slots=True)

@@ -46,6 +46,7 @@ class Plan:
         compiled = Compiler(Selections(schema, operation, fragments, conditions)).compile()
         self.source = compiled.source
         self.constants = compiled.constants
+        self.rows = compiled.rows
         self._roots = compiled.roots
         self._type = operation.operation
 

@@ -173,8 +173,14 @@ def _belongs(type_: GraphQLObjectType, value: Any) -> bool:
     return value is not None and (is_type_of is None or bool(is_type_of(value, None)))
 
 
-def checker(type_: GraphQLObjectType) -> Callable[[list[Any]], None]:
-    """Raise Anomaly for values that are not of the type. Classes are remembered: mostly there is one."""
+def checker(
+    type_: GraphQLObjectType, by_place: tuple[type[Any], ...], narrow: Mapping[type[Any], type[Any]]
+) -> Callable[[list[Any]], None]:
+    """Raise Anomaly for values that are not of the type. Classes are remembered: mostly there is one.
+
+    Where columns are read by their places in rows of the classes `by_place`, and those have `narrow` ones, other rows
+    are refused.
+    """
     accepted: set[type[Any]] = set()
 
     def check(values: list[Any]) -> None:
@@ -183,6 +189,9 @@ def checker(type_: GraphQLObjectType) -> Callable[[list[Any]], None]:
         for value in values:
             if not _belongs(type_, value):
                 raise Anomaly("type")
+            expected = [narrow[class_] for class_ in by_place if class_ in narrow]
+            if expected and type(value) not in expected:
+                raise Anomaly("row")
             if type(value) is not Failure:
                 accepted.add(type(value))
 

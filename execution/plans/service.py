@@ -86,7 +86,7 @@ class Executor:
             plan = await self._plan_aside(operation, given.values.coerced)
         except Uncovered as uncovered:
             return await self._fall_back(operation, variables, Scope(context), event, str(uncovered))
-        run = Run(context, given, aside)
+        run = Run(context.narrowed(plan.rows) if plan.rows else context, given, aside)
         try:
             return await plan.execute(run, event)
         except Anomaly as anomaly:

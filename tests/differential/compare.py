@@ -51,7 +51,12 @@ class Judge:
         ours, theirs = self.context(seed), self.context(seed)
         planned = await self.plans.execute(operation, document.variables, ours, event)
         fell_back = self.plans.fallbacks.total() - self.plans.fallbacks["condition"] > before
+        for plan in self.plans.plans_of(operation):  # faults go by statements, and these by what the plan reads
+            theirs = theirs.narrowed(plan.rows) if plan.rows else theirs
         judged = await self.core.execute(operation, document.variables, theirs, event)
+        for error in judged.errors or ():
+            if "was not read" in error.message:
+                raise Differs(f"{error}\n{document.text}")
         self._count(fell_back, judged, seed)
         problem = difference(planned, judged)
         if ours.database.write_count != theirs.database.write_count:

@@ -7,13 +7,14 @@ in whatever order they read.
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
 from db.database import Database
+from db.handles import Narrowed
 from db.statements import Statement
 from domain.errors import InvalidInput, NotFound
 
@@ -155,7 +156,11 @@ class Surroundings:
     bus: Any = None
     hub: Any = None
     version: str = "1"
+    rows: Any = None
 
     @property
     def reader(self) -> Any:
-        return self.database.read
+        return self.database.read if self.rows is None else Narrowed(self.database.read, self.rows)
+
+    def narrowed(self, rows: Any) -> "Surroundings":
+        return replace(self, rows=rows)

@@ -64,8 +64,8 @@ MUTANTS = [
     Mutant(
         "swap two columns",
         "values",
-        "place = places.get(name)",
-        "place = places.get(dict(created_at='updated_at', updated_at='created_at').get(name, name))",
+        "self._columns.place(self.classes[0], name)",
+        "self._columns.place(self.classes[0], dict(created_at='updated_at', updated_at='created_at').get(name, name))",
     ),
     Mutant("leave nulls where none may be", "leaves", 'raise Anomaly("null")', "return None"),
     Mutant(

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from graphql import (
 )
 from graphql.utilities import get_introspection_query
 
+from db.models.base import MAX_NARROW, Row
 from execution.plans import service
 from execution.plans.service import Executor, Operation
 from tests.differential.compare import Judge
@@ -127,6 +129,36 @@ async def test_a_query_runs_on_its_plan_alone(judge: Judge, name: str, variables
     result, executor, _ = await run(judge, TEXTS[name], **values)
     assert result.errors is None
     assert not executor.fallbacks
+
+
+async def test_a_plan_reads_the_columns_that_it_shows(judge: Judge) -> None:
+    text = "{ tasks(first: 2) { nodes { title durationMs conversation { title } logs(first: 2) { nodes { text } } } } }"
+    result, executor, read = await run(judge, text)
+    assert result.errors is None
+    assert not executor.fallbacks
+    statements = " ".join(sql.replace("\n", " ").partition(" FROM ")[0] for sql in read.statements)
+    assert all(f".{name}" in statements for name in ("title", "content_access", "started_at", "ended_at", "text"))
+    assert not any(f".{name}" in statements for name in ("external_id", "git_branch", "tags", "stream", "truncated"))
+
+
+def test_statements_for_narrow_rows_are_few() -> None:
+    class Wide(Row):
+        always = frozenset(("a",))
+
+        a: int
+        b: int
+        c: int
+        d: int
+        e: int
+        f: int
+        g: int
+
+    names = [name for name in Wide.columns if name != "a"]
+    narrow = {Wide.narrow(some) for count in range(len(names)) for some in combinations(names, count)}
+    assert len(narrow) == MAX_NARROW
+    assert Wide in narrow  # what is over the limit reads all columns
+    assert Wide.narrow("b").columns == ("a", "b")
+    assert Wide.narrow(names) is Wide
 
 
 async def test_introspection_is_graphql_core_s(judge: Judge) -> None:
