@@ -22,7 +22,6 @@ from db.queries.usage_writes import Call, StoredCall
 from domain.ids import new_id
 from domain.prices import cost
 from domain.records import Tokens, UsageEntry
-from domain.text import name as fit_name
 from domain.usage_calls import (
     NEAR_MS,
     CallGroup,
@@ -114,7 +113,7 @@ async def apply_usage(
     project_ids: Mapping[str, UUID],
     now: datetime,
 ) -> UsageOutcome:
-    """Plan and write a batch of rows; the names that they use are looked up in the mappings."""
+    """Plan and write a batch of rows; names are looked up in the mappings as the entries have them."""
     plan = await plan_usage(
         transaction, entries, task_ids=task_ids, host_ids=host_ids, project_ids=project_ids, now=now
     )
@@ -153,7 +152,7 @@ async def plan_usage(
     for row in rows:
         entry = row.entry
         if entry.task is not None:
-            row.task_id = entry.task.id or task_ids.get((fit_name(entry.task.origin), fit_name(entry.task.external_id)))
+            row.task_id = entry.task.id or task_ids.get((entry.task.origin, entry.task.external_id))
         row.host_id = host_ids.get(entry.host) if entry.host else None
         row.project_id = project_ids.get(entry.project_key) if entry.project_key else None
     groups, stored, record_by_key = await _find_calls(transaction, rows)
@@ -191,6 +190,8 @@ async def _find_calls(
         record_by_key = await usage_writes.records_by_key(transaction, keys)
         near = [NearRecord(*row) for row in await usage_writes.near_records(transaction, probes, NEAR_MS)]
         ids = sorted({*record_by_key.values(), *(hit.record_id for hit in near)})
+        if not ids:
+            return group_rows(rows, {}, [], frozenset()), {}, {}
         if await usage_writes.lock_records(transaction, ids) == len(ids):
             stored = await usage_writes.stored_calls(transaction, ids)
             keyed = frozenset(record_id for record_id, found in stored.items() if found.has_keys)

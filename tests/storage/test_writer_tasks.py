@@ -187,6 +187,12 @@ async def test_a_call_that_moves_takes_its_cost_from_a_task_outside_the_batch(da
     assert len(events) == 2
 
 
+async def test_a_call_belongs_to_its_task_however_long_its_name_is(database: Database, fetch: Fetch) -> None:
+    name = "t" * 300
+    await write(database, Batch(tasks=[task(name)], usage=[usage(name, "u")]))
+    assert (await fetch("SELECT call_count FROM tasks"))[0][0] == 1
+
+
 UNKNOWN = UUID(int=7)
 
 
