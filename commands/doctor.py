@@ -108,7 +108,7 @@ def _stores(settings: Settings, holder: Holder | None) -> Iterator[StoreUrls]:
     ):
         yield StoreUrls(settings.database_url or "", settings.redis_url or "")
         return
-    with borrow_stores(settings) as urls:
+    with borrow_stores(settings, "fleetgraph doctor") as urls:
         yield urls
 
 

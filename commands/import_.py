@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
@@ -101,9 +102,9 @@ def run(settings: Settings, chosen: argparse.Namespace, environment: Mapping[str
         if not chosen.watch:
             return code
         source = watched(database, folders, transcripts, host=host, clock=clock, publish=publish)
-        return await _go_on(database, source, code, since, clock)
+        return await _go_on(settings, database, source, code, since, clock)
 
-    return _with_stores(settings, work)
+    return _with_stores(settings, chosen, work)
 
 
 def run_claude_loop(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
@@ -129,9 +130,9 @@ def run_claude_loop(settings: Settings, chosen: argparse.Namespace, _environment
         if not chosen.watch:
             return code
         source = watched_loops(database, chosen.directories, host=host, zone=zone, clock=clock, publish=publish)
-        return await _go_on(database, source, code, since, clock)
+        return await _go_on(settings, database, source, code, since, clock)
 
-    return _with_stores(settings, work)
+    return _with_stores(settings, chosen, work)
 
 
 def _found(find: Callable[[], T], nothing: T, folders: Sequence[Path], chosen: argparse.Namespace) -> T:
@@ -144,12 +145,17 @@ def _found(find: Callable[[], T], nothing: T, folders: Sequence[Path], chosen: a
         raise
 
 
-async def _go_on(database: Database, source: Source, code: int, since: datetime, clock: Clock) -> int:
+async def _go_on(
+    settings: Settings, database: Database, source: Source, code: int, since: datetime, clock: Clock
+) -> int:
     """Watch until Ctrl-C or SIGTERM, which is how it is meant to end. After a first import that failed, read all."""
     if code == STOPPED:
         return code
     listed = ", ".join(str(folder) for folder in source.folders)
     print(f"Watching {listed}; Ctrl-C stops", flush=True)
+    if explorer_of(settings) is None and not (settings.database_url and settings.redis_url):
+        alone = "No server runs, and none can start while this holds the data folder: to see what comes in, stop this,"
+        print(f"{alone} start the server, and watch beside it.", file=sys.stderr, flush=True)
     try:
         await watch(
             database,
@@ -163,8 +169,9 @@ async def _go_on(database: Database, source: Source, code: int, since: datetime,
     return 0
 
 
-def _with_stores(settings: Settings, work: Work) -> int:
-    with borrow_stores(settings) as urls:
+def _with_stores(settings: Settings, chosen: argparse.Namespace, work: Work) -> int:
+    command = f"fleetgraph import {chosen.format}{' --watch' if chosen.watch else ''}"
+    with borrow_stores(settings, command) as urls:
         try:
             return asyncio.run(_import(settings, urls, work))
         except asyncio.CancelledError:  # by SIGTERM before there was anything to import
@@ -173,6 +180,10 @@ def _with_stores(settings: Settings, work: Work) -> int:
 
 async def _import(settings: Settings, urls: StoreUrls, work: Work) -> int:
     end_by_signal()
+    # Rows are made by the thousand and gone when they are written: looking for garbage among them was a seventh of the
+    # work. What was loaded so far stays.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     await migrate.upgrade(urls.database_url)
     database = await open_database(urls.database_url, read_size=2, write_size=2)
     try:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
     """Run it."""
-    with borrow_stores(settings) as urls:
+    with borrow_stores(settings, "fleetgraph migrate") as urls:
         if not asyncio.run(migrate.pending(urls.database_url)):
             print("The database has the newest schema.")
             return 0

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(settings: Settings, chosen: argparse.Namespace, _environment: Mapping[str, str]) -> int:
     """Run it."""
-    with borrow_stores(settings) as urls:
+    with borrow_stores(settings, "fleetgraph sample") as urls:
         return asyncio.run(_change(settings, urls, chosen.action, as_json=chosen.json))
 
 

@@ -10,12 +10,12 @@ from local import DataFolder, LocalStoreError, LocalStores, StoreUrls, running_s
 from settings import Settings
 
 
-def hold_folder(settings: Settings) -> AbstractContextManager[DataFolder | None]:
+def hold_folder(settings: Settings, work: str | None = None) -> AbstractContextManager[DataFolder | None]:
     """The data folder, held against a second server; None where nothing of ours has to be started.
 
-    Raises AlreadyRunning, LocalStoreError.
+    `work` is the command, unless it is a server. Raises AlreadyRunning, LocalStoreError.
     """
-    return nullcontext() if settings.database_url and settings.redis_url else DataFolder(settings.data_dir)
+    return nullcontext() if settings.database_url and settings.redis_url else DataFolder(settings.data_dir, work)
 
 
 @contextmanager
@@ -38,10 +38,10 @@ def open_stores(settings: Settings, *, quiet: bool = False) -> Iterator[StoreUrl
 
 
 @contextmanager
-def borrow_stores(settings: Settings) -> Iterator[StoreUrls]:
+def borrow_stores(settings: Settings, work: str) -> Iterator[StoreUrls]:
     """URLs of both stores, of a server on the same data folder if one runs, else as `open_stores`.
 
-    Raises LocalStoreError.
+    `work` is the command, for whoever finds the folder held by it. Raises LocalStoreError.
     """
     running = running_stores(settings.data_dir)
     if running is not None:
@@ -53,5 +53,5 @@ def borrow_stores(settings: Settings) -> Iterator[StoreUrls]:
                 )
         yield urls
         return
-    with hold_folder(settings), open_stores(settings, quiet=True) as urls:
+    with hold_folder(settings, work), open_stores(settings, quiet=True) as urls:
         yield urls

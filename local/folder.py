@@ -20,10 +20,11 @@ LOCK_PAUSE_S = 0.05
 
 
 class DataFolder:
-    """A data folder that is ours for as long as the context lasts."""
+    """A data folder that is ours for as long as the context lasts; `work`: the command, when it is not a server."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, work: str | None = None) -> None:
         self.path = path.absolute()
+        self._work = work
         self._lock: int | None = None
 
     def __enter__(self) -> Self:
@@ -45,7 +46,7 @@ class DataFolder:
                 raise message
             time.sleep(LOCK_PAUSE_S)
         self._lock = lock
-        self._write({"pid": os.getpid()})
+        self._write({"pid": os.getpid(), **({"work": self._work} if self._work else {})})
         return self
 
     def __exit__(
@@ -102,12 +103,17 @@ def _already_running(path: Path, lock: int) -> AlreadyRunning:
         holder = json.loads(os.pread(lock, 4096, 0))
     except ValueError:
         holder = {}
-    url, pid = holder.get("url"), holder.get("pid")
+    url, pid, work = holder.get("url"), holder.get("pid"), holder.get("work")
     where = f" at {url}" if url else ""
     who = f" (process {pid})" if pid else ""
-    return AlreadyRunning(
+    message = (
         f"Fleetgraph is already running{where}{who} on the data folder {path}. "
-        "Stop it first, or give this one its own PORT and FLEETGRAPH_DATA_DIR.",
-        url=url,
-        pid=pid,
+        "Stop it first, or give this one its own PORT and FLEETGRAPH_DATA_DIR."
     )
+    if work:
+        message = (
+            f"`{work}`{who} has the stores in the data folder {path} to itself until it ends. "
+            f"Wait for its end, or stop it (Ctrl-C, or kill {pid}): what it has written stays. "
+            "Start the server first: then imports work beside it, with --watch too."
+        )
+    return AlreadyRunning(message, url=url, pid=pid)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import socket
 import sys
@@ -292,6 +293,17 @@ def test_a_store_that_only_the_server_knows(say: Say, tmp_path: Path, name: str)
     assert wrong == (
         f"fleetgraph: the server that runs on the data folder {tmp_path}/data was given a {name}: give it here too\n"
     )
+
+
+def test_a_server_where_an_import_holds_the_folder(say: Say, tmp_path: Path) -> None:
+    with DataFolder(tmp_path / "data", "fleetgraph import claude-code --watch"):
+        code, said, wrong = say("serve")
+    assert (code, said, wrong.count("\n")) == (1, "", 1)
+    assert wrong.startswith(
+        f"fleetgraph: `fleetgraph import claude-code --watch` (process {os.getpid()}) has the stores"
+    )
+    assert "Start the server first" in wrong
+    assert "already running" not in wrong
 
 
 def test_migrations_are_checked(say: Say, empty_url: str) -> None:
