@@ -73,17 +73,7 @@ def milliseconds(at: datetime) -> int:
 def told_row(n: int, entry: UsageEntry) -> ToldRow:
     """Name a row: its fingerprint, the keys of its call, and what rows without keys are compared by."""
     at_ms = milliseconds(entry.at)
-    entry = replace(
-        entry,
-        at=EPOCH + at_ms * MILLISECOND,
-        model=fit_name(entry.model),
-        provider=fit_name(entry.provider),
-        message_id=name_or_none(entry.message_id),
-        request_id=name_or_none(entry.request_id),
-        dedup_key=name_or_none(entry.dedup_key),
-        session_id=name_or_none(entry.session_id),
-        location=clean_or_none(entry.location),
-    )
+    entry = _fit(entry, at_ms)
     ids = (entry.message_id, entry.request_id, entry.dedup_key)
     said = (entry.source, entry.session_id, *ids, at_ms, entry.model, entry.is_sidechain, entry.tokens.values())
     kinds = ("message", "request", "dedup")
@@ -94,6 +84,27 @@ def told_row(n: int, entry: UsageEntry) -> ToldRow:
         sha256(repr(said).encode()).hexdigest(),
         tuple(f"{kind}:{value}" for kind, value in zip(kinds, ids, strict=True) if value),
         signature(entry),
+    )
+
+
+def _fit(entry: UsageEntry, at_ms: int) -> UsageEntry:
+    """The entry as it can be stored: nearly always itself, and a copy costs as much as all the rest of naming it."""
+    model, provider, session_id = fit_name(entry.model), fit_name(entry.provider), name_or_none(entry.session_id)
+    ids = [name_or_none(name) for name in (entry.message_id, entry.request_id, entry.dedup_key)]
+    location = clean_or_none(entry.location)
+    said = [entry.model, entry.provider, entry.session_id, entry.message_id, entry.request_id, entry.dedup_key]
+    if [model, provider, session_id, *ids] == said and location == entry.location and not entry.at.microsecond % 1000:
+        return entry
+    return replace(
+        entry,
+        at=EPOCH + at_ms * MILLISECOND,
+        model=model,
+        provider=provider,
+        message_id=ids[0],
+        request_id=ids[1],
+        dedup_key=ids[2],
+        session_id=session_id,
+        location=location,
     )
 
 

@@ -28,13 +28,18 @@ class References:
     kind: str
     by_name: dict[Name, UUID] = field(default_factory=dict)
     ids: set[UUID] = field(default_factory=set)
+    _found: dict[Name, UUID] = field(default_factory=dict)  # by what a source calls it, as it came
 
     def find(self, ref: Ref | None) -> UUID | None:
         """The id, or None when nothing of that name is stored yet. Raises NotFound for an id that does not exist."""
         if ref is None:
             return None
         if ref.id is None:
-            return self.by_name.get(name_of(ref.origin, ref.external_id))
+            said = (ref.origin, ref.external_id)
+            found = self._found.get(said)
+            if found is None and (found := self.by_name.get(name_of(*said))) is not None:
+                self._found[said] = found
+            return found
         if ref.id not in self.ids:
             raise NotFound(f"there is no {self.kind} {show_id(self.kind, ref.id)}", (f"{self.kind}Id",))
         return ref.id
@@ -51,15 +56,10 @@ async def resolve(
     transaction: Handle, kind: str, find: Find, names: Iterable[Name], refs: Iterable[Ref | None]
 ) -> References:
     """Look up names and references, each once, by one statement; none when there is nothing to look up."""
-    wanted = set(names)
-    ids: set[UUID] = set()
-    for ref in refs:
-        if ref is None:
-            continue
-        if ref.id is not None:
-            ids.add(ref.id)
-        else:
-            wanted.add(name_of(ref.origin, ref.external_id))
+    given = [ref for ref in refs if ref is not None]
+    ids = {ref.id for ref in given if ref.id is not None}
+    said = {(ref.origin, ref.external_id) for ref in given if ref.id is None}
+    wanted = {*names, *(name_of(*one) for one in said)}
     if not wanted and not ids:
         return References(kind)
     by_name, stored = await find(transaction, sorted(wanted), sorted(ids))

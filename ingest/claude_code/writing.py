@@ -37,10 +37,14 @@ class BatchWriter:
         self._projects: dict[str, str] = {}
         self._agents: dict[str, datetime] = {}
         self._sessions: dict[str, Session] = {}
+        self._refs: dict[str, Ref] = {}
 
     def ref(self, external_id: str) -> Ref:
         """A task or conversation of this host."""
-        return Ref(self.origin, external_id)
+        ref = self._refs.get(external_id)
+        if ref is None:
+            ref = self._refs[external_id] = Ref(self.origin, external_id)
+        return ref
 
     def task(self, external_id: str, at: datetime) -> TaskRecord:
         """The batch's record of a task; the caller fills in what it knows."""
@@ -155,5 +159,5 @@ class BatchWriter:
             for name, at in self._agents.items()
         )
         self.batch = Batch()
-        self._tasks, self._projects, self._agents, self._sessions = {}, {}, {}, {}
+        self._tasks, self._projects, self._agents, self._sessions, self._refs = {}, {}, {}, {}, {}
         return batch
