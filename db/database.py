@@ -32,6 +32,9 @@ R = TypeVar("R", bound=Row)
 READ_POOL_SIZE = 10  # a request holds one for each statement that it waits for
 WRITE_POOL_SIZE = 5
 CONNECT_TIMEOUT_S = 10
+# From its sixth use on a statement keeps its plan, and one that was made while a table was small reads all of it until
+# PostgreSQL's next ANALYZE, up to a minute later: the work of an import grew with the square of its size.
+PLANS_KEPT = 8  # transactions, at first
 STATEMENT_TIMEOUT_MS = 9_000  # below the 10 s that an operation may take
 SETTINGS = {
     "application_name": "fleetgraph",
@@ -130,6 +133,8 @@ class Database:
         self._settled = settled
         self._read_pool = read_pool
         self._write_pool = write_pool
+        self._write_count = 0
+        self._planned: dict[int, int] = {}
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteTransaction]:
@@ -140,9 +145,19 @@ class Database:
         async with self._write_pool.acquire() as connection, connection.transaction():
             if self._settled:
                 await connection.execute(self._settled)
+            else:
+                await self._plan_anew(connection)
             transaction = WriteTransaction(connection, self.read.epoch)
             yield transaction
             await transaction.finish()
+
+    async def _plan_anew(self, connection: Any) -> None:
+        """Forget a connection's plans whenever the transactions of this process have doubled (see PLANS_KEPT)."""
+        self._write_count += 1
+        doublings = max(self._write_count // PLANS_KEPT, 1).bit_length()
+        if self._planned.setdefault(connection.get_server_pid(), doublings) != doublings:
+            self._planned[connection.get_server_pid()] = doublings
+            await connection.execute("DISCARD PLANS")
 
     @property
     def epoch(self) -> UUID:
@@ -195,7 +210,9 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def _encode_json(value: Any) -> str:
-    return _NUL.sub(r"\1\\ufffd", orjson.dumps(value).decode())
+    encoded = orjson.dumps(value)
+    text = encoded.decode()
+    return _NUL.sub(r"\1\\ufffd", text) if b"\\u0000" in encoded else text
 
 
 async def _prepare(connection: Any) -> None:
