@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import mean, median
 
 import asyncpg
 
@@ -85,7 +85,8 @@ def prepare(stores: Stores, server: Server, question: str, some: Sequence[Case],
     """A server's requests of a question, for wrk."""
     bodies = [server.kind.body(question, case) for case in some]
     name = name or f"{question}-{server.kind.name}"
-    return Requests.write(stores.folder / "requests", name, server.url, bodies, server.kind.headers)
+    size = mean(len(server.fetch(body)) for body in bodies[:CHECKED])
+    return Requests.write(stores.folder / "requests", name, server.url, bodies, server.kind.headers, size)
 
 
 def measure(stores: Stores, server: Server, requests: Requests, cell: Cell, connections: int, seconds: int) -> None:

@@ -54,6 +54,10 @@ class Server:
 
     def post(self, body: dict[str, Any]) -> dict[str, Any]:
         """The answer to a request. Raises OSError while nobody listens."""
+        return json.loads(self.fetch(body))  # type: ignore[no-any-return]
+
+    def fetch(self, body: dict[str, Any]) -> bytes:
+        """The answer's own bytes. Raises OSError while nobody listens."""
         request = urllib.request.Request(  # noqa: S310 - http of our own making
             self.url,
             json.dumps(body).encode(),
@@ -61,7 +65,7 @@ class Server:
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - http of our own making
-                return json.load(answer)  # type: ignore[no-any-return]
+                return bytes(answer.read())
         except urllib.error.HTTPError as error:
             raise RuntimeError(f"{self.kind.name} answers {error.code}: {error.read().decode()[:500]}") from error
 

@@ -22,7 +22,7 @@ end
 function done(summary, latency, _)
    local errors = summary.errors
    io.write(string.format(
-      '\nRESULT {"requests": %d, "bytes": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, "failed": %d}\n',
+      '\nRESULT {"requests": %d, "bytes": %d, "duration_us": %d, "p50_us": %d, "p99_us": %d, "cut": %d, "refused": %d, "late": %d}\n',
       summary.requests, summary.bytes, summary.duration, latency:percentile(50), latency:percentile(99),
-      errors.connect + errors.read + errors.write + errors.status + errors.timeout))
+      errors.connect + errors.read + errors.write, errors.status, errors.timeout))
 end
