@@ -34,12 +34,13 @@ from graphql import (
 
 from execution.aside import Aside
 from execution.cost import Cost, cost_of
+from execution.deadlines import Deadlines
 from execution.fields import Context, scope_of
 from execution.introspection import introspects_only
 from execution.kept import Kept
 from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values, explained
+from execution.plans.service import EventPlan, Operation
 from execution.plans.service import Executor as PlanExecutor
-from execution.plans.service import Operation
 from execution.sharing import Feed, feed_of
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,7 @@ class Operations:
         self._executor = PlanExecutor(schema, plans=plans)
         self.fallbacks = self._executor.fallbacks
         self.limits = limits or Limits()
+        self._deadlines = Deadlines(self.limits.seconds)
         self._aside = Aside()
         self._turn = asyncio.Lock()
         self._describe_error = describe_error
@@ -238,7 +240,7 @@ class Operations:
         self, prepared: Prepared, variables: dict[str, Any] | None, context: Context, root: Any
     ) -> dict[str, Any]:
         try:
-            async with asyncio.timeout(self.limits.seconds):
+            with self._deadlines:
                 answer = await self._executor.execute(prepared.operation, variables, context, root)
         except TimeoutError:
             return {"data": None, "errors": [self._timeout()]}
@@ -251,23 +253,27 @@ class Operations:
             shown["errors"] = [self.shown(error) for error in answer.errors]
         return shown
 
+    async def event_plan(self, prepared: Prepared, variables: dict[str, Any] | None) -> EventPlan | None:
+        """What shows a subscription's events fast, if anything does."""
+        return await self._executor.for_events(prepared.operation, variables)
+
     async def show(
         self,
         prepared: Prepared,
         variables: dict[str, Any] | None,
         make_context: Callable[[], Context],
         events: list[Any],
+        plan: EventPlan | None,
     ) -> list[dict[str, Any]]:
-        """The results of a subscription's events, together where that can be; each is executed in a context of its own.
+        """The results of a subscription's events, together where that can be.
 
-        So nothing that was loaded for one is shown in the next.
+        In a context of their own, so that nothing that was loaded for one is shown in the next.
         """
-        if len(events) > 1:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.limits.seconds):
-                    answers = await self._executor.execute_events(prepared.operation, variables, make_context(), events)
-                    if answers is not None:
-                        return [{"data": answer.data} for answer in answers]
+        if plan is not None:
+            with contextlib.suppress(TimeoutError), self._deadlines:
+                found = await plan.show(make_context(), events)
+                if found is not None:
+                    return [{"data": data} for data in found]
         return [await self._show_one(prepared, variables, make_context, event) for event in events]
 
     async def _show_one(

@@ -15,6 +15,7 @@ from strawberry.execution import optimized_is_awaitable
 from execution.fields import Context, Scope, Stand
 from execution.following import Following, Frame, Group
 from execution.operations import Operations, Prepared, RequestErrors, encoded
+from execution.plans.service import EventPlan
 
 
 async def subscribe(
@@ -40,7 +41,7 @@ async def subscribe(
 class _Subscription:
     """What was subscribed to, by whom: following.Subscription."""
 
-    __slots__ = ("_key", "_make_context", "_operations", "_prepared", "_stand", "_variables")
+    __slots__ = ("_has_plan", "_key", "_make_context", "_operations", "_plan", "_prepared", "_stand", "_variables")
 
     def __init__(
         self,
@@ -53,6 +54,8 @@ class _Subscription:
         self._prepared = prepared
         self._variables = variables
         self._make_context = make_context
+        self._plan: EventPlan | None = None
+        self._has_plan = False  # or is known to have none
         declaration = None if prepared.feed is None else prepared.feed.declaration
         self._key = None if declaration is None else declaration.share
         self._stand = None if declaration is None else declaration.stand
@@ -103,7 +106,12 @@ class _Subscription:
     async def make(self, events: list[Any]) -> list[Frame]:
         """The frames of events. Raises RequestErrors."""
         with self._failures_shown():
-            answers = await self._operations.show(self._prepared, self._variables, self._make_context, events)
+            if not self._has_plan:
+                self._plan = await self._operations.event_plan(self._prepared, self._variables)
+                self._has_plan = True
+            answers = await self._operations.show(
+                self._prepared, self._variables, self._make_context, events, self._plan
+            )
             return [
                 Frame(encoded(answer), self.stand(event), self.key(event) is None)
                 for event, answer in zip(events, answers, strict=True)

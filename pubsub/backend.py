@@ -8,12 +8,13 @@ connection was lost and is back, so that anything may have been missed in betwee
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from broadcaster import BroadcastBackend, Event
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from pubsub.backoff import BackOff
@@ -46,6 +47,8 @@ class RedisBackend(BroadcastBackend):
         self._is_reading = False
         self._was_connected = False
         self._asked = False
+        self._heard_at = 0.0
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def is_up(self) -> bool:
@@ -66,10 +69,13 @@ class RedisBackend(BroadcastBackend):
             except (RedisError, OSError) as error:
                 await close(self._reader)
                 raise explain(error, self._url) from error
+            self._watching = asyncio.create_task(self._watch(), name="pubsub-watch")
         self._publisher.start()
 
     async def disconnect(self) -> None:
         """Send what waits and disconnect."""
+        if self._watching is not None:
+            self._watching.cancel()
         await self._publisher.close()
         await close(self._reader)
         self._is_reading = False
@@ -109,6 +115,7 @@ class RedisBackend(BroadcastBackend):
                 answer = await self._reader.read_response()
                 confirmed += answer[0] == b"subscribe"
         self._asked = False
+        self._heard_at = asyncio.get_running_loop().time()
         self._is_reading = True
         self._back_off.reset()
         if self._was_connected:
@@ -116,21 +123,30 @@ class RedisBackend(BroadcastBackend):
         self._was_connected = True
 
     async def _read(self) -> str | None:
-        """One message; None when something else came, or nothing in time."""
+        """One message; None when something else came. How long it takes is watched beside: a timer each is dear."""
         if not self._channels:
             await asyncio.Event().wait()
-        patience = ANSWER_TIMEOUT_S if self._asked else SILENCE_S
-        answer = await self._reader.read_response(timeout=patience, disconnect_on_error=False)
-        if answer is None:
-            if self._asked:
-                raise RedisConnectionError(f"no answer within {ANSWER_TIMEOUT_S:.0f} s")
-            self._asked = True
-            await self._reader.send_command("PING")
-            return None
+        answer = await self._reader.read_response(timeout=math.inf, disconnect_on_error=False)
         self._asked = False
+        self._heard_at = asyncio.get_running_loop().time()
         if answer[0] == b"message":
             return bytes(answer[2]).decode(errors="replace")
         return None
+
+    async def _watch(self) -> None:
+        """Ask a connection that is silent whether it lives; cut one that does not answer, which ends its reading."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(ANSWER_TIMEOUT_S)
+            if not self._is_reading:
+                continue
+            if self._asked:
+                logger.warning("the Redis subscription has not answered within %.0f s", ANSWER_TIMEOUT_S)
+                await close(self._reader)
+            elif loop.time() - self._heard_at >= SILENCE_S - ANSWER_TIMEOUT_S:
+                self._asked = True
+                with contextlib.suppress(Exception):  # the reading hears of it, too; the watch must go on
+                    await self._reader.send_command("PING")
 
     async def _lost(self, error: Exception) -> None:
         if self._is_reading:

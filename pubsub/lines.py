@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-FRESH_S = 1.0
-KEPT = 5_000  # lines; the longest has 64 KiB, the usual 100 bytes
+FRESH_S = 1.0  # a process that is behind by more reads: it has fewer and larger spans to tell by then
+KEPT = 8_000_000  # characters
+OVERHEAD = 300  # of a line, in characters
 
 
 class Line(Protocol):
@@ -64,15 +65,18 @@ class RecentLines:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[UUID, int], tuple[float, Line]] = OrderedDict()
+        self._size = 0
         self._reading: dict[tuple[UUID, int, int], asyncio.Task[Sequence[Line]]] = {}
 
     def put(self, lines: Sequence[Line]) -> None:
         """Keep lines that were just committed, or just read."""
         now, kept = asyncio.get_running_loop().time(), self._kept
         for line in lines:
-            kept[line.task_id, line.seq] = now, line
-        while kept and (len(kept) > KEPT or next(iter(kept.values()))[0] < now - FRESH_S):
-            kept.popitem(last=False)
+            if (line.task_id, line.seq) not in kept:
+                kept[line.task_id, line.seq] = now, line
+                self._size += _size(line)
+        while kept and (self._size > KEPT or next(iter(kept.values()))[0] < now - FRESH_S):
+            self._size -= _size(kept.popitem(last=False)[1][1])
 
     async def get(self, task_id: UUID, first: int, last: int, read: Read) -> Sequence[Line]:
         """Lines `first` to `last` of a log; `read` reads them where they are not known. All who ask wait for one."""
@@ -105,3 +109,7 @@ class RecentLines:
         del self._reading[place]
         if not done.cancelled():
             done.exception()  # asked for here: those who waited may have gone
+
+
+def _size(line: Line) -> int:
+    return OVERHEAD + len(line.text or "")

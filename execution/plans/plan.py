@@ -74,14 +74,14 @@ class Plan:
             data[root.key] = None
         return ExecutionResult(data, errors or None)
 
-    async def execute_events(self, run: Run, events: list[Any]) -> list[ExecutionResult]:
-        """Run a subscription for several events: what they show is read for all of them together. Raises Anomaly."""
+    async def execute_events(self, run: Run, events: list[Any]) -> list[dict[str, Any]]:
+        """The data of a subscription's events: what they show is read for all of them together. Raises Anomaly."""
         if len(self._roots) != 1 or self._roots[0].complete is None:
             raise Anomaly("root")
         root = self._roots[0]
         completed = self._roots[0].complete(events, run)
         found = await completed if root.is_async else completed
-        return [ExecutionResult({root.key: value}, None) for value in found]
+        return [{root.key: value} for value in found]
 
     async def _execute_query(self, run: Run) -> ExecutionResult:
         roots = [root for root in self._roots if root.declaration is not None]

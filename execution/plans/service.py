@@ -56,6 +56,23 @@ class Operation:
         self.told: set[str] = set()  # why graphql-core had to run it, as far as the log has it
 
 
+class EventPlan:
+    """A subscription's plan with its variables, for all its events."""
+
+    __slots__ = ("_given", "_plan")
+
+    def __init__(self, plan: Plan, given: Given) -> None:
+        self._plan = plan
+        self._given = given
+
+    async def show(self, context: Context, events: list[Any]) -> list[dict[str, Any]] | None:
+        """The data of events, read for all of them together; None when they must be executed one by one."""
+        try:
+            return await self._plan.execute_events(Run(context, self._given), events)
+        except Exception:  # whatever it is, it is told for the event that it belongs to
+            return None
+
+
 class Executor:
     """Executes operations of one schema; `fallbacks` counts those that graphql-core had to run, by reason."""
 
@@ -96,17 +113,14 @@ class Executor:
             logger.debug("a plan failed", exc_info=error)
         return await self._fall_back(operation, variables, Resumed(run), event, reason)
 
-    async def execute_events(
-        self, operation: Operation, variables: dict[str, Any] | None, context: Context, events: list[Any]
-    ) -> list[ExecutionResult] | None:
-        """Run a subscription's plan for several events at once; None when they must be executed one by one."""
+    async def for_events(self, operation: Operation, variables: dict[str, Any] | None) -> EventPlan | None:
+        """What shows a subscription's events; None when they must be executed one by one."""
         given = self._given(operation, variables) if self._plans else []
         if isinstance(given, list):
             return None
         try:
-            plan = await self._plan_aside(operation, given.values.coerced)
-            return await plan.execute_events(Run(context, given), events)
-        except Exception:  # whatever it is, it is told for the event that it belongs to
+            return EventPlan(await self._plan_aside(operation, given.values.coerced), given)
+        except Uncovered:
             return None
 
     def _given(self, operation: Operation, variables: dict[str, Any] | None) -> Given | list[GraphQLError]:
