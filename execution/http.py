@@ -32,6 +32,11 @@ class Viewer(Protocol):
     """Who asks."""
 
     @property
+    def credential(self) -> str:
+        """What they signed in with, by its name."""
+        ...
+
+    @property
     def scopes(self) -> frozenset[str]:
         """What they may do."""
         ...

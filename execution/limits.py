@@ -30,7 +30,7 @@ overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """All limits of an operation; FLEETGRAPH_LIMITS overrides them by name."""
+    """All limits of an operation, and of who sends them; FLEETGRAPH_LIMITS overrides them by name."""
 
     document: int = 32_768  # characters; 2,000 tokens have some 20,000. Long texts belong in variables: lexing 25 ms
     tokens: int = 2_000  # the largest of the common tools' documents (introspection) has under 300; validation 40 ms
@@ -46,6 +46,9 @@ class Limits:
     cost: int = 50_000  # objects of the answer at its largest: some 10 MB, and 2 s of SQL
     values: int = 20_000  # of variables; a batch of 1,000 log lines has 6,000: each takes 5 µs to check
     running: int = 200  # operations at a time over HTTP, 20 for each connection of the read pool
+    sockets: int = 1_000  # WebSockets of one viewer in a process; the local token is everybody on the machine
+    messages: int = 50  # a second from one WebSocket; a page that opens sends its subscriptions at once, then few
+    messages_burst: int = 200  # of them at once: `complete` and `subscribe` again of all that a socket may carry
     seconds: float = 10.0  # of execution; people give up earlier, and PostgreSQL a second before
 
     @classmethod

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import PlainTextResponse
@@ -62,6 +63,7 @@ class _Service:
     make_context: Callable[[Any], Context]
     sessions: Sessions
     limits: Limits
+    sockets: Counter[str] = field(default_factory=Counter)  # that are open, by their viewer's credential
 
 
 def websocket_endpoint(
@@ -112,6 +114,7 @@ class _Socket:
     """One connection: websocket_wire.Receiver. Its operations are tasks, or streams that need none for now."""
 
     __slots__ = (
+        "_allowed_at",
         "_asked_at",
         "_drained",
         "_full_timer",
@@ -132,6 +135,7 @@ class _Socket:
         self._session: Session | None = None
         self._operations: dict[str, asyncio.Task[None] | Following] = {}
         self._heard_at = self._asked_at = 0.0
+        self._allowed_at = 0.0  # when its messages so far would have come at the rate that it may send
         self._is_over = False
         self._drained: asyncio.Event | None = None  # while the peer does not read
         self._full_timer: asyncio.TimerHandle | None = None
@@ -146,6 +150,7 @@ class _Socket:
         """A message came."""
         self._heard_at = asyncio.get_running_loop().time()
         try:
+            self._check_rate()
             self._obey(parse(text))
         except Close as close:
             self._close(close.code, str(close))
@@ -176,6 +181,7 @@ class _Socket:
         self.drained()
         if self._session is not None:
             self._service.sessions.close(self._session)
+            self._count(-1)
         operations, self._operations = self._operations, {}
         for operation in operations.values():
             operation.cancel()
@@ -209,6 +215,30 @@ class _Socket:
     def _forbid(self) -> None:
         self._close(CloseCode.FORBIDDEN, "Forbidden: the token is no longer valid")
 
+    # How much
+
+    def _check_rate(self) -> None:
+        """Raise Close when messages come faster than they may."""
+        limits = self._service.operations.limits
+        step = 1 / limits.messages
+        self._allowed_at = max(self._allowed_at, self._heard_at) + step
+        # Half a step: sums of floats.
+        if self._allowed_at - self._heard_at > (limits.messages_burst + 0.5) * step:
+            reason = f"Too many messages: at most {limits.messages} a second, {limits.messages_burst} at once"
+            raise Close(CloseCode.TRY_AGAIN_LATER, reason)
+
+    def _check_sockets(self) -> None:
+        """Raise Close when this viewer has as many sockets as they may."""
+        most = self._service.operations.limits.sockets
+        if self._service.sockets[self._viewer.credential] >= most:
+            raise Close(CloseCode.TRY_AGAIN_LATER, f"Too many sockets: at most {most} at a time")
+
+    def _count(self, more: int) -> None:
+        sockets, credential = self._service.sockets, self._viewer.credential
+        sockets[credential] += more
+        if not sockets[credential]:
+            del sockets[credential]
+
     # Messages
 
     def _send(self, *messages: bytes) -> None:
@@ -232,7 +262,9 @@ class _Socket:
         service = self._service
         token = bearer_token(authorization(message.payload))
         self._viewer = self._recognise(token)
+        self._check_sockets()
         self._session = service.sessions.open(token, self._viewer, self._forbid)
+        self._count(1)
         self._timer.cancel()
         self._timer = self._later(service.limits.ping_interval_s, self._ping)
         self._send(write("connection_ack"))

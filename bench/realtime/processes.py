@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 from bench import node
@@ -36,7 +37,10 @@ def serving(stores: Stores, database: str) -> Iterator[list[Server]]:
     """Ours and Node's, listening."""
     servers: list[Server] = []
     try:
-        for kind in (*kinds(stores, database, ["ours"]), peer_kind(stores)):
+        (ours,) = kinds(stores, database, ["ours"])
+        many = {"FLEETGRAPH_LIMITS": "sockets=10000"}  # of one viewer: here all are
+        ours = replace(ours, environment={**ours.environment, **many})
+        for kind in (ours, peer_kind(stores)):
             servers.append(Server(kind, stores.folder / f"{kind.name}.log"))
         for server in servers:
             _wait(server)

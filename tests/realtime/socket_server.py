@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
 from execution.fields import feed, mutation, operation_type, root
+from execution.limits import Limits as OperationLimits
 from execution.operations import Operations
 from execution.sessions import Sessions
 from execution.websocket import DEFAULT_LIMITS, Limits, websocket_endpoint
@@ -42,6 +43,7 @@ class World:
 
 @dataclass
 class Viewer:
+    credential: str
     scopes: frozenset[str]
 
 
@@ -146,7 +148,10 @@ class Server:
 
 @asynccontextmanager
 async def serving(
-    limits: Limits = DEFAULT_LIMITS, allowed_origins: tuple[str, ...] = (), ws: Any = FrameProtocol
+    limits: Limits = DEFAULT_LIMITS,
+    allowed_origins: tuple[str, ...] = (),
+    ws: Any = FrameProtocol,
+    operation_limits: OperationLimits | None = None,
 ) -> AsyncIterator[Server]:
     """A server on a free port of loopback; `ws` is uvicorn's: with another one than ours all goes by ASGI."""
     world = World()
@@ -154,7 +159,7 @@ async def serving(
     def authenticate(token: str | None) -> Viewer | None:
         if token == "broken":
             raise ConnectionError("the store of tokens is away")
-        return Viewer(TOKENS[token]) if token in TOKENS else None
+        return Viewer(token, TOKENS[token]) if token in TOKENS else None
 
     def make_context(viewer: Viewer) -> Context:
         world.contexts += 1
@@ -164,7 +169,7 @@ async def serving(
         return [authenticate(token) for token in tokens]
 
     endpoint = websocket_endpoint(
-        Operations(build(), lambda error: None),
+        Operations(build(), lambda error: None, operation_limits),
         authenticate=authenticate,
         make_context=make_context,
         sessions=Sessions(check),
