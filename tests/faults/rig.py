@@ -49,6 +49,10 @@ class Api:
         return f"ws://127.0.0.1:{self.port}/graphql"
 
     @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._rig.token}"}
+
+    @property
     def is_up(self) -> bool:
         return self.child is not None and self.child.poll() is None
 
@@ -79,9 +83,8 @@ class Api:
     async def report(self, task_id: str, result: str) -> None:
         """Change a task through this process. Raises httpx.TransportError when it dies of that."""
         payload = {"query": REPORT, "variables": {"input": {"taskId": task_id, "result": result}}}
-        headers = {"Authorization": f"Bearer {self._rig.token}"}
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}") as http:
-            answer = (await http.post("/graphql", json=payload, headers=headers)).json()
+            answer = (await http.post("/graphql", json=payload, headers=self.headers)).json()
         assert answer["data"]["reportTask"]["__typename"] == "ReportTaskSuccess", answer
 
     async def die_unpublished(self, task_id: str, result: str) -> None:

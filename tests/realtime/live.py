@@ -6,12 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
-
-from tests.client import Server
 
 TASKS = """
 subscription Tasks($filter: TaskEventFilter, $after: EventCursor) {
@@ -34,6 +32,16 @@ subscription Log($taskId: ID!, $filter: LogFilter, $after: EventCursor) {
   }
 }
 """
+
+
+class Served(Protocol):
+    """Where a server is, and what opens it."""
+
+    @property
+    def socket_url(self) -> str: ...
+
+    @property
+    def headers(self) -> dict[str, str]: ...
 
 
 class Follower:
@@ -65,7 +73,7 @@ class Follower:
 
 
 @asynccontextmanager
-async def following(server: Server, document: str, **variables: Any) -> AsyncIterator[Follower]:
+async def following(server: Served, document: str, **variables: Any) -> AsyncIterator[Follower]:
     """A subscription; nothing of it was read."""
     protocol = Subprotocol("graphql-transport-ws")
     async with connect(server.socket_url, subprotocols=[protocol], max_queue=None) as socket:
