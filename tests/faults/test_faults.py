@@ -173,8 +173,6 @@ MUTANT = raw_statement(
 INSERT INTO events (topic, seq, kind, facts, at)
 SELECT e.topic, nextval('mutant'), e.kind, e.facts, clock_timestamp()
 FROM unnest($1::text[], $2::text[], $3::jsonb[]) WITH ORDINALITY AS e(topic, kind, facts, n)
-WHERE $4::uuid[] IS NOT NULL AND $5::timestamptz[] IS NOT NULL AND $6::text[] IS NOT NULL
-  AND $7::text[] IS NOT NULL AND $8::text[] IS NOT NULL AND $9::bool[] IS NOT NULL
 ORDER BY e.n
 RETURNING topic, seq, kind, facts, at
 """,
