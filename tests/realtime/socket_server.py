@@ -28,6 +28,8 @@ from execution.websocket import DEFAULT_LIMITS, Limits, websocket_endpoint
 from execution.websocket_wire import FrameProtocol
 
 TOKENS = {"reader": frozenset({"read"}), "writer": frozenset({"read", "write"})}
+WIRES = {"frames": FrameProtocol, "asgi": "websockets-sansio"}  # frames of our own, and the messages of ASGI
+INIT = {"type": "connection_init", "payload": {"Authorization": "Bearer writer"}}
 
 
 @dataclass
