@@ -20,6 +20,7 @@ from uuid import UUID
 from pubsub.backend import GAP
 from pubsub.backoff import BackOff
 from pubsub.events import Event, LogNotice, MalformedMessage, decode, lines_of, to_event
+from pubsub.interests import Interest
 from pubsub.lines import RecentLines
 from pubsub.streams import PAGE, EventStream, LogStream
 from pubsub.topics import LOGS, TASKS, is_log, log_topic
@@ -73,9 +74,12 @@ class Hub:
         self._has_met_malformed = False
         self.lines = RecentLines()
 
-    def subscribe(self, topic: str, after: int | None = None) -> EventStream:
-        """The events of a topic behind `after`, or those that are committed after the stream is entered; in order."""
-        return EventStream(lambda: self._find(topic), after)
+    def subscribe(self, topic: str, after: int | None = None, interest: Interest | None = None) -> EventStream:
+        """The events of a topic behind `after`, or those that are committed after the stream is entered; in order.
+
+        Events outside of the interest may be left out.
+        """
+        return EventStream(lambda: self._find(topic), after, interest)
 
     def subscribe_log(self, task_id: UUID | str, after: int | None = None) -> LogStream:
         """Spans of a task's log lines behind `after`, or of those that are committed after the stream is entered."""

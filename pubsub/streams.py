@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Generic, Protocol, Self, TypeVar
 
 from pubsub.events import CommittedEvent, Event, to_event
+from pubsub.interests import Interest
 
 PAGE = 500  # events per read of the store
 LINES = 100  # log lines per span
@@ -158,7 +159,10 @@ class Stream(Generic[T_co]):
             raise StopAsyncIteration
         else:
             self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+            await self._sleep(self._waiter, source)
+
+    async def _sleep(self, waiter: asyncio.Future[None], source: Source) -> None:
+        await waiter
 
     async def _take(self, source: Source) -> bool:
         """Move on by what is there; whether something was."""
@@ -204,7 +208,26 @@ class Stream(Generic[T_co]):
 
 
 class EventStream(Stream[Event]):
-    """The events of a topic."""
+    """The events of a topic; those in which it has no interest may pass by while it waits."""
+
+    def __init__(self, find: Callable[[], Source], after: int | None, interest: Interest | None = None) -> None:
+        super().__init__(find, after)
+        self.interest = interest
+        self._is_asleep = False  # all up to the topic's newest was handed out, or passed by
+
+    async def _sleep(self, waiter: asyncio.Future[None], source: Source) -> None:
+        self._is_asleep = self.interest is not None
+        await waiter
+        if self._is_asleep:  # woken by the clock
+            self._is_asleep = False
+            self.seq = max(self.seq, source.seq)
+
+    def rouse(self, seq: int) -> None:
+        """See interests.Sleeper. One that is awake comes to the event by itself."""
+        if self._is_asleep:
+            self._is_asleep = False
+            self.seq = max(self.seq, seq)
+            self.wake()
 
     async def _take(self, source: Source) -> bool:
         if self.seq >= source.seq:

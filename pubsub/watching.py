@@ -13,7 +13,8 @@ from typing import Protocol, TypeVar
 from weakref import WeakSet
 
 from pubsub.events import CommittedEvent, Event
-from pubsub.streams import LogStream, Stream
+from pubsub.interests import Interests
+from pubsub.streams import EventStream, LogStream, Stream
 
 RING = 1_000  # events of some 500 bytes per watched topic; whoever is further behind reads the store
 HELD = 5_000  # messages that may wait for a hole before them to be read
@@ -70,6 +71,8 @@ class Topic:
         self.topic = name
         self.seq = 0
         self.streams: WeakSet[Stream[object]] = WeakSet()  # one that is dropped without being left goes by itself
+        self._curious: WeakSet[Stream[object]] = WeakSet()  # those that any event may matter to
+        self._interests = Interests()
         self.is_known = False
         self.is_stale = False
         self.healing: asyncio.Task[None] | None = None
@@ -81,6 +84,10 @@ class Topic:
     async def join(self, stream: Stream[object]) -> None:
         """See streams.Source."""
         self.streams.add(stream)
+        if isinstance(stream, EventStream) and stream.interest is not None:
+            self._interests.add(stream.interest, stream)
+        else:
+            self._curious.add(stream)
         async with self._opening:
             if not self.is_known:
                 self.seq = max(self.seq, await self.head())
@@ -91,6 +98,9 @@ class Topic:
     def leave(self, stream: Stream[object]) -> None:
         """See streams.Source."""
         self.streams.discard(stream)
+        self._curious.discard(stream)
+        if isinstance(stream, EventStream) and stream.interest is not None:
+            self._interests.discard(stream.interest, stream)
         if not self.streams:
             self._hub.forget(self)
 
@@ -138,12 +148,15 @@ class Topic:
 
     def deliver(self, event: Event) -> None:
         """The next event, or the first that is kept after those that retention has removed."""
-        if event.seq != self.seq + 1:
+        before, self.seq = self.seq, event.seq
+        if event.seq != before + 1:
             self._ring.clear()
+            self._rouse_all(before)
         self._ring.append(event)
-        self.seq = event.seq
-        for stream in self.streams:
+        for stream in self._curious:
             stream.wake()
+        for sleeper in self._interests.of(event):
+            sleeper.rouse(before)
 
     def jump(self, seq: int) -> None:
         """All up to `seq` is gone: whoever was before it finds that out from the store."""
@@ -159,10 +172,17 @@ class Topic:
     def advance(self, seq: int) -> None:
         """A log has grown to `seq`."""
         if seq > self.seq:
-            self.seq = seq
+            before, self.seq = self.seq, seq
             if self.is_known:
-                for stream in self.streams:
+                self._rouse_all(before)
+                for stream in self._curious:
                     stream.wake()
+
+    def _rouse_all(self, seq: int) -> None:
+        """What follows `seq` is not all known: nobody may sleep through it."""
+        for stream in self.streams:
+            if isinstance(stream, EventStream):
+                stream.rouse(seq)
 
 
 def seq_of(heads: Mapping[str, TopicHead], name: str) -> int:

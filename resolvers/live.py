@@ -21,6 +21,7 @@ from db.outage import is_outage
 from db.pages import EventPosition
 from pubsub.backoff import BackOff
 from pubsub.events import Event
+from pubsub.interests import Interest
 from pubsub.streams import EventStream, Expired, LogStream, Reached
 from resolvers.context import Context
 from resolvers.pages import EVENT_CURSORS, invalid_cursor
@@ -74,13 +75,17 @@ def place_of(context: Context, topic: str, after: EventPosition | None) -> int |
 
 
 async def follow(
-    context: Context, topic: str, after: EventPosition | None, show: Callable[[Event], T | None]
+    context: Context,
+    topic: str,
+    after: EventPosition | None,
+    show: Callable[[Event], T | None],
+    interest: Interest | None = None,
 ) -> AsyncIterator[Told[T]]:
     """What `show` makes of the topic's events, each once and in order, and marks of where the stream stands.
 
-    Events that are there together are told as a list.
+    Events that are there together are told as a list. `show` must make nothing of any event outside of the interest.
     """
-    async with context.hub.subscribe(topic, place_of(context, topic, after)) as stream:
+    async with context.hub.subscribe(topic, place_of(context, topic, after), interest) as stream:
         async for mark in marks_first(context, stream, topic, after):
             yield mark
         async for item in stream:

@@ -11,6 +11,7 @@ from db.pages import EventPosition
 from db.queries.conversations import TOPIC
 from domain.ids import parse_id
 from pubsub.events import Event
+from pubsub.interests import Interest
 from resolvers.context import Context
 from resolvers.live import Shown, Told, follow, position_of
 
@@ -41,4 +42,4 @@ def watch_messages(context: Context, watched: WatchMessages) -> AsyncIterator[To
             return None
         return MessageAdd(position_of(context, event), event.at, UUID(event.facts["id"]))
 
-    return follow(context, TOPIC, watched.after, show)
+    return follow(context, TOPIC, watched.after, show, Interest("conversation", frozenset((key,))))

@@ -13,6 +13,7 @@ from db.queries.runs import TOPIC
 from domain.errors import NotFound
 from domain.ids import parse_id
 from pubsub.events import Event
+from pubsub.interests import Interest
 from resolvers.context import Context
 from resolvers.live import Shown, Told, follow, latest, position_of
 from resolvers.runs import ExecutionStatus, get_execution_status, get_run
@@ -54,7 +55,8 @@ def watch_runs(context: Context, watched: WatchRuns) -> AsyncIterator[Told[RunCh
         told = RunLeave if event.kind == "RunDeleted" else RunChange
         return told(position_of(context, event), event.at, UUID(event.facts["id"]))
 
-    return follow(context, TOPIC, watched.after, show)
+    interest = None if wanted is None else Interest("id", frozenset((wanted,)))
+    return follow(context, TOPIC, watched.after, show, interest)
 
 
 async def watch_execution_status(context: Context, run_id: str | None) -> AsyncIterator[ExecutionStatus]:

@@ -18,11 +18,15 @@ from domain.ids import parse_id
 from domain.transitions import FINAL
 from pubsub.events import Event
 from pubsub.events import LogLine as NoticedLine
+from pubsub.interests import Interest
 from pubsub.lines import Line
 from pubsub.streams import LogStream, Span
 from pubsub.topics import LOGS, log_topic
 from resolvers.context import Context
 from resolvers.live import Mark, Shown, Told, follow, marks_first, patiently, place_of, position_of, told
+
+# By these a filter leaves out most; any other will do where it has none of them.
+SELECTIVE = ("parent", "conversation", "run", "flow", "agent")
 
 LogLine = NoticedLine  # one that came with its notice: schema shows it like a row
 
@@ -59,6 +63,15 @@ class WatchTasks:
             return facts is not None
         return all(facts.get(name) in allowed for name, allowed in self.facts)
 
+    @property
+    def interest(self) -> Interest | None:
+        """What an event must have to be let through, or to tell of a task that is no longer."""
+        if not self.facts:
+            return None
+        values = dict(self.facts)
+        name = next((name for name in SELECTIVE if name in values), self.facts[0][0])
+        return Interest(name, values[name])
+
 
 def watch_tasks(context: Context, watched: WatchTasks) -> AsyncIterator[Told[TaskChange | TaskLeave]]:
     """Changes of tasks, each once and in order."""
@@ -72,7 +85,7 @@ def watch_tasks(context: Context, watched: WatchTasks) -> AsyncIterator[Told[Tas
             return TaskLeave(position_of(context, event), event.at, UUID(event.facts["id"]))
         return None
 
-    return follow(context, queries.TOPIC, watched.after, show)
+    return follow(context, queries.TOPIC, watched.after, show, watched.interest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +177,8 @@ class WatchLines:
 async def watch_lines(context: Context, watched: WatchLines) -> AsyncIterator[LogLines | Mark]:
     """Lines of all logs, one event per appended batch. Lines never change: filtering them by content is lasting."""
     topic = LOGS
-    async with context.hub.subscribe(topic, place_of(context, topic, watched.after)) as stream:
+    interest = None if watched.task_ids is None else Interest("task", watched.task_ids)
+    async with context.hub.subscribe(topic, place_of(context, topic, watched.after), interest) as stream:
         async for mark in marks_first(context, stream, topic, watched.after):
             yield mark
         async for item in stream:

@@ -21,6 +21,7 @@ from graphql import (
 
 from execution.fields import Failure
 from execution.plans.compiler import Compiler
+from execution.plans.gathering import Gathering
 from execution.plans.leaves import Anomaly
 from execution.plans.parts import Root
 from execution.plans.run import Run, together
@@ -47,6 +48,7 @@ class Plan:
         self.source = compiled.source
         self.constants = compiled.constants
         self.rows = compiled.rows
+        self.gathering = Gathering()  # for the events of all who subscribe by it
         self._roots = compiled.roots
         self._type = operation.operation
 

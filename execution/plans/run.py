@@ -16,6 +16,7 @@ from graphql import GraphQLObjectType
 from execution.aside import Aside
 from execution.fields import Batch, Context, Failure, Scope
 from execution.plans.arguments import Given
+from execution.plans.gathering import Gathering
 from execution.plans.leaves import Anomaly
 
 
@@ -75,7 +76,7 @@ class Run:
         if loaded.failures and loaded.failures.keys() & keys:
             raise Anomaly("batch")
         try:
-            found = await function(self.context.reader, keys, args)
+            found = await self._ask(function, keys, args)
         except Exception as error:
             loaded.failures.update(dict.fromkeys(keys, error))
             raise Anomaly("batch") from error
@@ -86,6 +87,22 @@ class Run:
             raise Anomaly("batch")
         loaded.add(keys, found)
         return found
+
+    async def _ask(self, function: Batch, keys: list[Hashable], args: Any) -> Sequence[Any]:
+        return await function(self.context.reader, keys, args)
+
+
+class EventRun(Run):
+    """One execution for events: it reads together with others of its plan."""
+
+    __slots__ = ("_gathering",)
+
+    def __init__(self, context: Context, variables: Given, gathering: Gathering) -> None:
+        super().__init__(context, variables)
+        self._gathering = gathering
+
+    async def _ask(self, function: Batch, keys: list[Hashable], args: Any) -> Sequence[Any]:
+        return await self._gathering.read(function, self.context.reader, keys, args)
 
 
 class Resumed(Scope):

@@ -30,7 +30,7 @@ from execution.plans.arguments import Given, Variables
 from execution.plans.fallbacks import Fallbacks
 from execution.plans.leaves import Anomaly
 from execution.plans.plan import Plan
-from execution.plans.run import Resumed, Run
+from execution.plans.run import EventRun, Resumed, Run
 from execution.plans.selections import Uncovered, condition_variables
 
 logger = logging.getLogger(__name__)
@@ -67,8 +67,10 @@ class EventPlan:
 
     async def show(self, context: Context, events: list[Any]) -> list[dict[str, Any]] | None:
         """The data of events, read for all of them together; None when they must be executed one by one."""
+        plan = self._plan
         try:
-            return await self._plan.execute_events(Run(context, self._given), events)
+            context = context.narrowed(plan.rows) if plan.rows else context
+            return await plan.execute_events(EventRun(context, self._given, plan.gathering), events)
         except Exception:  # whatever it is, it is told for the event that it belongs to
             return None
 
