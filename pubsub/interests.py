@@ -34,15 +34,22 @@ class Interests:
 
     def __init__(self) -> None:
         self._names: dict[str, dict[str, WeakSet[Sleeper]]] = {}
+        self._all: WeakSet[Sleeper] = WeakSet()
+
+    def all(self) -> list[Sleeper]:
+        """Whatever they wait for."""
+        return list(self._all)
 
     def add(self, interest: Interest, sleeper: Sleeper) -> None:
         """Let it be found."""
+        self._all.add(sleeper)
         by_value = self._names.setdefault(interest.name, {})
         for value in interest.values:
             by_value.setdefault(value, WeakSet()).add(sleeper)
 
     def discard(self, interest: Interest, sleeper: Sleeper) -> None:
         """No longer; once more does no harm."""
+        self._all.discard(sleeper)
         by_value = self._names.get(interest.name, {})
         for value in interest.values:
             sleepers = by_value.get(value)

@@ -180,9 +180,8 @@ class Topic:
 
     def _rouse_all(self, seq: int) -> None:
         """What follows `seq` is not all known: nobody may sleep through it."""
-        for stream in self.streams:
-            if isinstance(stream, EventStream):
-                stream.rouse(seq)
+        for sleeper in self._interests.all():
+            sleeper.rouse(seq)
 
 
 def seq_of(heads: Mapping[str, TopicHead], name: str) -> int:

@@ -52,6 +52,7 @@ class Gathering:
                 if len(found) != len(keys):
                     raise Anomaly("batch")
                 reading.keys.update(zip(keys, found, strict=True))
+                reading.error = None
             except Exception as error:
                 reading.error = error
             finally:
@@ -68,4 +69,4 @@ class _Reading:
         self.reader = reader
         self.keys: dict[Hashable, Any] = {}
         self.done = asyncio.Event()
-        self.error: Exception | None = None
+        self.error: Exception | None = Anomaly("batch")  # until it has been read
