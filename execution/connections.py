@@ -57,6 +57,29 @@ class _Refused(Exception):
     """The peer's request is not looked at any further; raised in callbacks, it stops the parser."""
 
 
+class _Unsent:
+    """What waits for a peer to fetch it."""
+
+    __slots__ = ("_since", "_size", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, now: float) -> None:
+        self._transport = transport
+        self._size = 0
+        self._since = now
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection is closed, and nothing waits any more."""
+        return self._transport.is_closing() and not self._transport.get_write_buffer_size()
+
+    def waited_s(self, now: float) -> float:
+        """For how long the peer has fetched none of it."""
+        size = self._transport.get_write_buffer_size()
+        if size == 0 or size != self._size:
+            self._size, self._since = size, now
+        return now - self._since
+
+
 class _Flow(FlowControl):
     """Goes on with what was read already before it reads more."""
 
@@ -87,11 +110,12 @@ class BoundedHttp(HttpToolsProtocol):
         self._unparsed = bytearray()
         self._parsing: asyncio.Handle | None = None
         self._answering: RequestResponseCycle | None = None
-        self._unsent = (0, self._since)
+        self._unsent = _Unsent(transport, self._since)
+        self._looking: asyncio.TimerHandle | None = None
         if len(self.connections) > self.bounds.connections:
             transport.abort()
         else:
-            self.loop.call_later(self.bounds.look_s, self._look)
+            self._look_later()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the request that is being answered, too: uvicorn tells the one that came last."""
@@ -159,6 +183,8 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.abort()
         else:
             self._phase = _Phase.FRAMES
+            if self._looking is not None:  # a timer would keep this protocol, 7 KiB, beside the next one
+                self._looking.cancel()
             self.handle_websocket_upgrade()
 
     def _refuse(self) -> None:
@@ -253,21 +279,19 @@ class BoundedHttp(HttpToolsProtocol):
 
     # How long it takes
 
+    def _look_later(self) -> None:
+        self._looking = self.loop.call_later(self.bounds.look_s, self._look)
+
     def _look(self) -> None:
-        """Drop a peer that lets us wait. Goes on for a WebSocket until it is closed, or looks after its own times."""
-        if getattr(self.transport.get_protocol(), "keeps_time", False):
-            return
+        """Drop a peer that lets us wait."""
         now = self.loop.time()
-        unsent = self.transport.get_write_buffer_size()
-        if self.transport.is_closing() and not unsent:
+        if self._unsent.is_over:
             return
-        if unsent == 0 or unsent != self._unsent[0]:
-            self._unsent = (unsent, now)
-        if now - self._unsent[1] > self.bounds.stalled_s:
+        if self._unsent.waited_s(now) > self.bounds.stalled_s:
             self.transport.abort()
         elif self._waits_too_long(now):
             self.transport.close()
-        self.loop.call_later(self.bounds.look_s, self._look)
+        self._look_later()
 
     def _waits_too_long(self, now: float) -> bool:
         waited_s = now - self._since
@@ -286,6 +310,28 @@ class BoundedSocket(WebSocketsSansIOProtocol):
         super().__init__(*arguments, **named)
         self._unparsed = bytearray()
         self._parsing: asyncio.Handle | None = None
+        self._looking: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to look after a peer that does not read."""
+        super().connection_made(transport)
+        self._unsent = _Unsent(transport, self.loop.time())
+        self._look_later()
+
+    def _look_later(self) -> None:
+        self._looking = self.loop.call_later(self.bounds.look_s, self._look)
+
+    def _look(self) -> None:
+        if self._unsent.is_over:
+            return
+        if self._unsent.waited_s(self.loop.time()) > self.bounds.stalled_s:
+            self.transport.abort()
+        self._look_later()
+
+    def look_no_longer(self) -> None:
+        """Another protocol takes the transport, and keeps the time itself."""
+        if self._looking is not None:
+            self._looking.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Parse the first piece, and the rest in the next turns of the loop."""

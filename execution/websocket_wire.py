@@ -75,8 +75,6 @@ class Wire(Protocol):
 class FrameWire(asyncio.Protocol):
     """A socket after its handshake, on its transport."""
 
-    keeps_time = True  # for connections.BoundedHttp: what a peer does not read is watched by the receiver
-
     __slots__ = ("_connections", "_is_closing", "_is_parsing", "_reader", "_receiver", "_transport", "is_full")
 
     def __init__(self, transport: asyncio.Transport, connections: set[Any], max_size: int) -> None:
@@ -203,6 +201,7 @@ class FrameProtocol(BoundedSocket):
             return None
         wire = FrameWire(self.transport, self.connections, self.config.ws_max_size)
         self.transport.set_protocol(wire)
+        self.look_no_longer()  # what a peer does not read is watched by the receiver
         self.connections.discard(self)
         self.transport = cast(asyncio.Transport, _NoTransport())
         # Nothing may keep 10 KiB alive until the collector comes by: the parser holds its protocol, the scope holds us.
