@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Double, Numeric, Table, Uuid, bindparam, cast
+from sqlalchemy import Double, FromClause, Numeric, Subquery, Table, Uuid, bindparam, cast, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
 from sqlalchemy.sql.expression import ClauseElement, Select
+from sqlalchemy.sql.operators import desc_op
 
 from db.models.base import Row
 
@@ -58,8 +59,38 @@ class Narrower:
             left_out = set(whole.columns).difference(row.columns)
             kept = [column for column in self._clause.selected_columns if column.key not in left_out]
             clause = self._clause.with_only_columns(*kept, maintain_column_froms=True)
+            if len(row.columns) > len(set(whole.columns) - left_out):
+                clause = _joined(clause, whole, row)
             known = self._known[row] = compile_statement(clause, row, *self._parameters)
         return known
+
+
+def _joined(clause: Select[Any], whole: type[Row], row: type[Row]) -> Select[Any]:
+    """The same rows, in the same order, with the columns of rows to one that `row` has behind its own."""
+    found = clause.subquery("found")
+    source: FromClause = found
+    columns: list[ColumnElement[Any]] = []
+    for name, join in whole.joins.items():
+        wanted = [column for column in join.row.columns if f"{name}.{column}" in row.columns]
+        if wanted:
+            joined = join.table.alias(name)
+            source = source.outerjoin(joined, joined.c.id == found.c[join.key])
+            shown = dict(zip(join.row.columns, row_columns(joined, join.row), strict=True))
+            columns += [shown[column].label(f"{name}.{column}") for column in wanted]
+    own = [column for column in found.c if column.key in row.columns]
+    others = [column for column in found.c if column.key not in row.columns]
+    # Rows that were found in an order are joined one by one: a page's limit stands within.
+    order = [_of(found, element) for element in clause._order_by_clauses]
+    return select(*own, *columns, *others).select_from(source).order_by(*order)
+
+
+def _of(found: Subquery, element: Any) -> ColumnElement[Any]:
+    """The same element of an order, of the subquery."""
+    is_descending = getattr(element, "modifier", None) is desc_op
+    column = found.corresponding_column(element.element if hasattr(element, "modifier") else element)
+    if column is None:
+        raise ValueError(f"{element} is not among the columns that are read")
+    return column.desc() if is_descending else column.asc()
 
 
 def compile_statement(clause: ClauseElement, row: type[R], *parameters: str) -> Statement[R]:

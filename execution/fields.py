@@ -77,6 +77,7 @@ class Declaration:
     key: Callable[[Any], Hashable] | None = None
     key_column: str | None = None  # where the key is an attribute of the row
     is_held: Callable[[Any], bool] | None = None  # whether, for these arguments, the key itself is the answer
+    joined: str | None = None  # ONE: the name by which narrow rows of the parent have its columns, ``agent.name``
     arguments: Arguments | None = None
     resolve: Callable[[Any, Any], Any] | None = None  # ROOT, MUTATION, FEED: (context, args)
     judge: Callable[..., Any] | None = None  # CONTEXTUAL: (row, context); JUDGED: (row, context, what was read)
@@ -285,6 +286,7 @@ def _related(
     scope: str | None,
     description: str,
     is_held: Callable[[Any], bool] | None = None,
+    joined: str | None = None,
 ) -> Any:
     key_of: Callable[[Any], Hashable] = attrgetter(key) if isinstance(key, str) else key
 
@@ -306,6 +308,7 @@ def _related(
         key=key_of,
         key_column=key if isinstance(key, str) else None,
         is_held=is_held,
+        joined=joined,
         arguments=arguments,
     )
     return _field(declaration, _with_arguments(resolve, arguments), description)
@@ -330,11 +333,15 @@ def one(
     key: str | Callable[[Any], Hashable],
     arguments: Arguments | None = None,
     is_held: Callable[[Any], bool] | None = None,
+    joined: str | None = None,
     description: str,
     scope: str | None = None,
 ) -> Any:
-    """A row by its key; a key of None is null without a call. Where `is_held` of the arguments, the key is the row."""
-    return _related(Kind.ONE, load, key, arguments, None, scope, description, is_held)
+    """A row by its key; a key of None is null without a call. Where `is_held` of the arguments, the key is the row.
+
+    A plan may read it with its parent: the parent's narrow rows have its columns under the name `joined`.
+    """
+    return _related(Kind.ONE, load, key, arguments, None, scope, description, is_held, joined)
 
 
 def many(

@@ -102,10 +102,13 @@ class Task(Node):
         access_loaders.project_by_id, key="project_id", description="The repository or folder that it is about."
     )
     agent: Annotated[Agent, strawberry.lazy("schema.agents")] | None = one(
-        agent_loaders.by_id, key="agent_id", description="Who works on it."
+        agent_loaders.by_id, key="agent_id", joined="agent", description="Who works on it."
     )
     conversation: Annotated[Conversation, strawberry.lazy("schema.conversations")] | None = one(
-        conversation_loaders.by_id, key="conversation_id", description="The conversation or session it belongs to."
+        conversation_loaders.by_id,
+        key="conversation_id",
+        joined="conversation",
+        description="The conversation or session it belongs to.",
     )
     run: Annotated[Run, strawberry.lazy("schema.runs")] | None = one(
         run_loaders.by_id, key="run_id", description="The run that it is an iteration of."

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import asyncpg
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, MetaData, Numeric, Text, Uuid, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, MetaData, Numeric, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from db.instants import to_datetime
@@ -93,6 +93,14 @@ TOKEN_COUNTS = (
 )
 
 
+class Join(NamedTuple):
+    """A row to one: of `table`, with the id that stands in the column `key`."""
+
+    key: str
+    table: Table
+    row: type[Row]
+
+
 class Row(asyncpg.Record):
     """A row as asyncpg delivers it, with one typed attribute per declared column.
 
@@ -105,6 +113,7 @@ class Row(asyncpg.Record):
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
+    joins: ClassVar[Mapping[str, Join]] = {}  # rows to one, whose columns narrow rows can have too: as ``agent.name``
     always: ClassVar[frozenset[str] | None] = None
     whole: ClassVar[type[Row]]  # of a narrow class: the one that it was made of; else the class itself
 
@@ -130,7 +139,8 @@ class Row(asyncpg.Record):
         if cls.always is None:
             return cls
         wanted = cls.always.union(columns)
-        chosen = tuple(name for name in cls.columns if name in wanted)
+        joined = [f"{name}.{column}" for name, join in cls.joins.items() for column in join.row.columns]
+        chosen = tuple(name for name in (*cls.columns, *joined) if name in wanted)
         known = _NARROW.setdefault(cls, {cls.columns: cls})
         if chosen not in known:
             if len(known) >= MAX_NARROW:

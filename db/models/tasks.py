@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from sqlalchemy import (
@@ -21,9 +22,11 @@ from sqlalchemy import (
     text,
 )
 
+from db.models.agents import AgentRow, agents
 from db.models.base import (
     CONTENT_ACCESS,
     TASK_STATUSES,
+    Join,
     Row,
     count,
     identity,
@@ -35,6 +38,7 @@ from db.models.base import (
     token_counts,
     word,
 )
+from db.models.conversations import ConversationRow, conversations
 
 TASK_SOURCES = ("CLAUDE_CODE", "CLAUDE_LOOP", "ENGINE", "OTLP", "WEBHOOK", "API", "OTHER")
 STUCK_REASONS = ("NO_OUTPUT", "WAITING_INPUT", "RETRY_STORM", "AGENT_OFFLINE")
@@ -149,6 +153,12 @@ class TaskRow(Row):
     """A row of `tasks` without its wide columns."""
 
     always = frozenset(("id", "created_at", "updated_at", "cost_usd"))  # the columns of all orders
+    joins = MappingProxyType(
+        {
+            "agent": Join("agent_id", agents, AgentRow),
+            "conversation": Join("conversation_id", conversations, ConversationRow),
+        }
+    )
 
     id: UUID
     revision: int

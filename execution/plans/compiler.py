@@ -30,7 +30,7 @@ from execution.plans.leaves import Anomaly, convert_leaves, leaf_expression
 from execution.plans.parts import Body, Compiled, Function, Relation, Root
 from execution.plans.run import checker, kind_of, listed, nested, scatter, spread, together
 from execution.plans.selections import Selected, Selections, Uncovered
-from execution.plans.values import Columns, Places, shares_rows, value_expression
+from execution.plans.values import Columns, JoinedPlaces, Places, Unjoined, shares_rows, value_expression
 
 MAX_FIELDS = 2_000  # response fields of one plan: as many as a document may have tokens
 RELATIONS = (Kind.LOADED, Kind.ONE, Kind.MANY, Kind.CONNECTION, Kind.JUDGED)
@@ -38,9 +38,15 @@ ROOTS = (Kind.ROOT, Kind.MUTATION, Kind.FEED)
 
 
 class Compiler:
-    """Compiles one operation under given conditions. Raises Uncovered for what no plan does."""
+    """Compiles one operation under given conditions. Raises Uncovered for what no plan does.
 
-    def __init__(self, selections: Selections) -> None:
+    With `joins`, rows to one of which only leaves are shown are read with their parents.
+    """
+
+    def __init__(self, selections: Selections, *, joins: bool) -> None:
+        # What mutations and events show comes from writers too, whose rows are whole.
+        self._reads = selections.operation.operation is OperationType.QUERY
+        self._joins = joins and self._reads
         self._selections = selections
         self._schema = selections.schema
         self._source: list[str] = []
@@ -60,7 +66,7 @@ class Compiler:
             self._root(type_, selected)
             for selected in self._selections.of(type_, [self._selections.operation.selection_set])
         ]
-        if self._selections.operation.operation is OperationType.QUERY:  # what others show comes from writers too
+        if self._reads:
             self._columns.choose()
         source = self._columns.settled("\n\n\n".join(self._source) + "\n")
         names: dict[str, Any] = {
@@ -199,7 +205,9 @@ class Compiler:
                 continue
             definition, declaration = self._declared(type_, selected)
             held = self._held(places, selected, definition, declaration)
-            if held is None:
+            if held is None and (joined := self._join(places, declaration, definition.type, selected.sets)):
+                body.items.append(f"{key}: {joined}")
+            elif held is None:
                 relations.append(self._relation(places, index, selected, definition, declaration))
                 self._add_column(body, key, f"all{index}", index)
             elif is_leaf_type(get_named_type(definition.type)):
@@ -239,6 +247,31 @@ class Compiler:
         inner = part.of_type if isinstance(part, GraphQLNonNull) else part
         if not isinstance(inner, GraphQLObjectType) or not shares_rows(type_, inner):
             return None
+        return self._leaves_of(inner, places, sets)
+
+    def _join(
+        self, places: Places, declaration: Declaration, type_: GraphQLOutputType, sets: Sequence[SelectionSetNode]
+    ) -> str | None:
+        """The expression of an object that is read with its parent, if it can be: it is of leaves alone."""
+        name, key = declaration.joined, declaration.key_column
+        if not self._joins or name is None or key is None or not places.names:
+            return None
+        if len(places.classes) != 1 or not isinstance(type_, GraphQLObjectType):
+            return None
+        joined = JoinedPlaces(self._columns, places.classes[0], type_, name)
+        field_count = self._field_count
+        try:
+            found = self._leaves_of(type_, joined, sets)
+        except Unjoined:
+            self._field_count = field_count
+            return None
+        if found is None:
+            return None
+        joined.join()
+        return f"None if {places.column(key)} is None else {found}"
+
+    def _leaves_of(self, inner: GraphQLObjectType, places: Places, sets: Sequence[SelectionSetNode]) -> str | None:
+        """The expression of an object whose columns have `places`, if it is of leaves alone."""
         items = []
         field_count = self._field_count
         for selected in self._selections.of(inner, sets):

@@ -26,6 +26,7 @@ from execution.plans.leaves import Anomaly
 from execution.plans.parts import Root
 from execution.plans.run import Run, together
 from execution.plans.selections import Selections
+from execution.plans.values import Unjoined
 
 
 class Plan:
@@ -37,6 +38,8 @@ class Plan:
         document: DocumentNode,
         operation: OperationDefinitionNode,
         conditions: Mapping[str, bool],
+        *,
+        joins: bool,
     ) -> None:
         """Raises Uncovered."""
         fragments = {
@@ -44,7 +47,11 @@ class Plan:
             for definition in document.definitions
             if isinstance(definition, FragmentDefinitionNode)
         }
-        compiled = Compiler(Selections(schema, operation, fragments, conditions)).compile()
+        selections = Selections(schema, operation, fragments, conditions)
+        try:
+            compiled = Compiler(selections, joins=joins).compile()
+        except Unjoined:
+            compiled = Compiler(selections, joins=False).compile()
         self.source = compiled.source
         self.constants = compiled.constants
         self.rows = compiled.rows

@@ -76,11 +76,15 @@ class EventPlan:
 
 
 class Executor:
-    """Executes operations of one schema; `fallbacks` counts those that graphql-core had to run, by reason."""
+    """Executes operations of one schema; `fallbacks` counts those that graphql-core had to run, by reason.
 
-    def __init__(self, schema: GraphQLSchema, *, plans: bool) -> None:
+    Without `joins`, plans read by the same statements as graphql-core.
+    """
+
+    def __init__(self, schema: GraphQLSchema, *, plans: bool, joins: bool = True) -> None:
         self._schema = schema
         self._plans = plans
+        self._joins = joins
         self._aside = Aside()
         self._turn = asyncio.Lock()
         self._kept: OrderedDict[tuple[Operation, tuple[Any, ...]], Plan] = OrderedDict()  # the last used at the end
@@ -170,7 +174,7 @@ class Executor:
     def _compile(self, operation: Operation, conditions: tuple[Any, ...]) -> Plan:
         decided = dict(zip(operation.conditions, conditions, strict=True))
         try:
-            return Plan(self._schema, operation.document, operation.definition, decided)
+            return Plan(self._schema, operation.document, operation.definition, decided, joins=self._joins)
         except Uncovered as uncovered:
             operation.uncovered = uncovered
         except Exception:

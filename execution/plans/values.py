@@ -18,7 +18,7 @@ from execution.plans.selections import Uncovered
 
 Constant = Callable[[str, object], str]  # gives an object a name in generated code
 
-PLACE = re.compile(r"<(\d+):(\w+)>")  # of a column, until it is known which columns are read
+PLACE = re.compile(r"<(\d+):([\w.]+)>")  # of a column, until it is known which columns are read
 
 
 class Columns:
@@ -41,9 +41,11 @@ class Columns:
         return f"<{self._classes.index(class_)}:{name}>"
 
     def choose(self) -> None:
-        """Choose the narrow classes."""
+        """Choose the narrow classes. Raises Unjoined when a class has no more for columns of rows to one."""
         for class_, names in self._needed.items():
             narrow = class_.narrow(names) if hasattr(class_, "narrow") else class_
+            if not names.issubset(_columns(narrow)) and any("." in name for name in names):
+                raise Unjoined
             if narrow is not class_:
                 self.narrow[class_] = narrow
 
@@ -55,6 +57,10 @@ class Columns:
             return str(_columns(self.narrow.get(class_, class_)).index(found[2]))
 
         return PLACE.sub(place, source)
+
+
+class Unjoined(Exception):
+    """A field of a row to one cannot be shown from columns beside its parent's."""
 
 
 class Places:
@@ -75,12 +81,45 @@ class Places:
         for class_ in self.classes:
             self._columns.note([class_], _columns(class_))
 
+    def row(self) -> str:
+        """The expression of the object, for functions that are given it."""
+        return "row"
+
     def column(self, name: str) -> str:
         """The expression of an attribute of `row`: by its place, if it has one. Raises Uncovered."""
         if not name.isidentifier() or keyword.iskeyword(name):
             raise Uncovered("name")
         self.note([name])
         return f"row[{self._columns.place(self.classes[0], name)}]" if name in self.names else f"row.{name}"
+
+
+class JoinedPlaces(Places):
+    """The columns of a row to one beside those of its parent: no function can be given that row."""
+
+    def __init__(self, columns: Columns, parent: type[Any], type_: GraphQLObjectType, name: str) -> None:
+        super().__init__(columns, type_)
+        self._parent = parent
+        self._name = name
+        self._wanted: list[str] = []
+
+    def note(self, names: Iterable[str]) -> None:
+        """These columns are needed; and what is no column raises Unjoined."""
+        if not self.names or not set(self.names).issuperset(names):
+            raise Unjoined
+        self._wanted += [f"{self._name}.{name}" for name in names]
+
+    def join(self) -> None:
+        """Have what was noted read."""
+        self._columns.note([self._parent], self._wanted)
+
+    def column(self, name: str) -> str:
+        """The expression of a column, in the parent's row."""
+        self.note([name])
+        return f"row[{self._columns.place(self._parent, f'{self._name}.{name}')}]"
+
+    def row(self) -> str:
+        """Raises Unjoined."""
+        raise Unjoined
 
 
 def value_expression(places: Places, definition: GraphQLField, declaration: Declaration, constant: Constant) -> str:
@@ -90,7 +129,7 @@ def value_expression(places: Places, definition: GraphQLField, declaration: Decl
             return places.column(definition.extensions["strawberry-definition"].python_name)
         case Kind.CONTEXTUAL:
             places.note(declaration.needs)
-            return f"{constant('judge', declaration.judge)}(row, run.context)"
+            return f"{constant('judge', declaration.judge)}({places.row()}, run.context)"
         case Kind.COMPUTED | Kind.NESTED:
             return _read(places, declaration, constant)
         case _:
@@ -104,12 +143,12 @@ def _read(places: Places, declaration: Declaration, constant: Constant) -> str:
         case Only(column=name, where=where, has=has):
             return f"({places.column(name)} if {places.column(where)} == {constant('has', has)} else None)"
         case read if read is itself:
-            return "row"
+            return places.row()
         case read:
             if declaration.kind is Kind.NESTED:
                 places.note_all()
             places.note(declaration.needs)
-            return f"{constant('read', read)}(row)"
+            return f"{constant('read', read)}({places.row()})"
 
 
 def shares_rows(type_: GraphQLObjectType, part: GraphQLObjectType) -> bool:

@@ -32,7 +32,9 @@ class Judge:
 
     database: Database
     ids: dict[str, list[str]]
-    plans: Executor = field(default_factory=lambda: Executor(SCHEMA, plans=True))
+    # Faults go by statements: with them, both read by the same ones.
+    apart: Executor = field(default_factory=lambda: Executor(SCHEMA, plans=True, joins=False))
+    joined: Executor = field(default_factory=lambda: Executor(SCHEMA, plans=True))
     core: Executor = field(default_factory=lambda: Executor(SCHEMA, plans=False))
     known: dict[Any, Any] = field(default_factory=dict)
     seen: Counter[str] = field(default_factory=Counter)
@@ -47,11 +49,12 @@ class Judge:
         assert isinstance(definition, OperationDefinitionNode)
         operation = Operation(parsed, definition)
         event = self._event(seed) if document.live else None
-        before = self.plans.fallbacks.total() - self.plans.fallbacks["condition"]
+        plans = self.joined if seed is None else self.apart
+        before = plans.fallbacks.total() - plans.fallbacks["condition"]
         ours, theirs = self.context(seed), self.context(seed)
-        planned = await self.plans.execute(operation, document.variables, ours, event)
-        fell_back = self.plans.fallbacks.total() - self.plans.fallbacks["condition"] > before
-        for plan in self.plans.plans_of(operation):  # faults go by statements, and these by what the plan reads
+        planned = await plans.execute(operation, document.variables, ours, event)
+        fell_back = plans.fallbacks.total() - plans.fallbacks["condition"] > before
+        for plan in plans.plans_of(operation):  # faults go by statements, and these by what the plan reads
             theirs = theirs.narrowed(plan.rows) if plan.rows else theirs
         judged = await self.core.execute(operation, document.variables, theirs, event)
         for error in judged.errors or ():
@@ -62,10 +65,10 @@ class Judge:
         if ours.database.write_count != theirs.database.write_count:
             problem = f"written {ours.database.write_count} times, not {theirs.database.write_count}"
         if problem is None and fell_back and not judged.errors:
-            problem = f"fell back without need: {self.plans.fallbacks}"
+            problem = f"fell back without need: {plans.fallbacks}"
         if problem is not None:
-            plans = "\n".join(plan.source for plan in self.plans.plans_of(operation))
-            raise Differs(f"{problem}\nseed {seed}\n{document.text}\n{document.variables}\n{plans}")
+            sources = "\n".join(plan.source for plan in plans.plans_of(operation))
+            raise Differs(f"{problem}\nseed {seed}\n{document.text}\n{document.variables}\n{sources}")
 
     def context(self, seed: int | None) -> Any:
         """A context with the faults of a seed."""

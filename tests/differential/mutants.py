@@ -67,6 +67,12 @@ MUTANTS = [
         "self._columns.place(self.classes[0], name)",
         "self._columns.place(self.classes[0], dict(created_at='updated_at', updated_at='created_at').get(name, name))",
     ),
+    Mutant(
+        "join by whatever has that name",
+        "compiler",
+        "places.classes[0], type_, name)",
+        "places.classes[0], type_, 'agent')",
+    ),
     Mutant("leave nulls where none may be", "leaves", 'raise Anomaly("null")', "return None"),
     Mutant(
         "put nulls of a list at its end",

@@ -24,6 +24,7 @@ def queries() -> list[list[Node]]:
 @pytest.mark.parametrize("mutant", MUTANTS, ids=str)
 async def test_it_is_found(judge: Judge, pool: Pool, queries: list[list[Node]], mutant: Mutant) -> None:
     with mutated(mutant) as service:
-        changed = dataclasses.replace(judge, plans=service.Executor(SCHEMA, plans=True), seen=type(judge.seen)())
+        apart, joined = (service.Executor(SCHEMA, plans=True, joins=joins) for joins in (False, True))
+        changed = dataclasses.replace(judge, apart=apart, joined=joined, seen=type(judge.seen)())
     with pytest.raises(Differs):
         await compare_all(changed, pool, queries)

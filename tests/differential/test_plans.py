@@ -87,6 +87,6 @@ async def test_plans_answer_as_graphql_core_does(
             with capsys.disabled():
                 print(f"part {part}: {judge.seen['documents']:,}", file=sys.stderr, flush=True)  # noqa: T201
     record_property("compared", {**judge.seen, "mismatches": len(found)})
-    record_property("fallbacks", dict(judge.plans.fallbacks))
+    record_property("fallbacks", dict(judge.apart.fallbacks + judge.joined.fallbacks))
     assert not found, "\n\n".join(found)
     assert judge.seen["by a plan alone"] > 0.4 * judge.seen["documents"]
