@@ -87,9 +87,10 @@ def _joined(clause: Select[Any], whole: type[Row], row: type[Row]) -> Select[Any
 def _of(found: Subquery, element: Any) -> ColumnElement[Any]:
     """The same element of an order, of the subquery."""
     is_descending = getattr(element, "modifier", None) is desc_op
-    column = found.corresponding_column(element.element if hasattr(element, "modifier") else element)
-    if column is None:
-        raise ValueError(f"{element} is not among the columns that are read")
+    wanted = element.element if hasattr(element, "modifier") else element
+    column = found.corresponding_column(wanted)
+    if column is None:  # money, which is read as float8 (see row_columns): its order is the same
+        column = found.c[wanted.key]
     return column.desc() if is_descending else column.asc()
 
 

@@ -169,13 +169,13 @@ async def test_introspection_is_graphql_core_s(judge: Judge) -> None:
 
 async def test_a_failed_batch_is_not_read_again(judge: Judge) -> None:
     result, executor, read = await run(
-        judge, "{ tasks(first: 3) { nodes { id agent { name } project { name } } } }", failing="agents"
+        judge, "{ tasks(first: 3) { nodes { id agent { name } project { name } } } }", failing="projects"
     )
     assert executor.fallbacks == {"batch": 1}
     assert [sql for sql, times in read.statements.items() if times > 1] == []
     assert result.data is not None
     assert {str(error.original_error) for error in result.errors or ()} == {"lost"}
-    assert all(task["id"] and task["agent"] is None for task in result.data["tasks"]["nodes"])
+    assert all(task["id"] and task["project"] is None for task in result.data["tasks"]["nodes"])
 
 
 async def test_a_failed_root_is_told_by_the_plan(judge: Judge) -> None:
