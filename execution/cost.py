@@ -34,7 +34,7 @@ from graphql import (
     is_leaf_type,
 )
 
-from execution.fields import Kind, declaration_of
+from execution.declarations import Kind, declaration_of
 
 ROOT_PAGE = 50
 NESTED_PAGE = 10

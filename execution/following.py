@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from execution.fields import Stand
+from execution.declarations import Stand
 
 FRESH_S = 1.0  # for so long after it was made a frame is as good as one made now: an event shows the rows of now
 KEPT = 256  # frames of a group: so far may the last of its members be behind the first

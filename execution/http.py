@@ -13,8 +13,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from execution.declarations import Context
 from execution.documents import Documents
-from execution.fields import Context
 from execution.operations import Operations, Prepared, RequestErrors, request_error
 from execution.presence import Presence
 from execution.requests import JSON_TYPE, RESPONSE_TYPE, Asked, Parameters, Refused, media_type, read

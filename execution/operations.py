@@ -35,7 +35,7 @@ from graphql import (
 from execution.aside import Aside
 from execution.cost import Cost, cost_of
 from execution.deadlines import Deadlines
-from execution.fields import Context, scope_of
+from execution.declarations import Context, scope_of
 from execution.introspection import introspects_only
 from execution.kept import Kept
 from execution.limits import SMALL_DOCUMENT, LimitExceeded, Limits, check_document, count_values, explained

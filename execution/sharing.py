@@ -26,7 +26,7 @@ from graphql import (
     visit,
 )
 
-from execution.fields import AFTER, Declaration, Kind, declaration_of
+from execution.declarations import AFTER, Declaration, Kind, declaration_of
 from execution.following import Group
 
 PERSONAL = (Kind.CONTEXTUAL, Kind.JUDGED)

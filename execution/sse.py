@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from execution.declarations import Context
 from execution.documents import Documents
-from execution.fields import Context
 from execution.following import Frame
 from execution.http import Authenticate, Viewer, bearer_token
 from execution.operations import Operations, RequestErrors, encode, encoded

@@ -12,7 +12,7 @@ from typing import Any
 from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
 from strawberry.execution import optimized_is_awaitable
 
-from execution.fields import Context, Scope, Stand
+from execution.declarations import Context, Scope, Stand
 from execution.following import Following, Frame, Group
 from execution.operations import Operations, Prepared, RequestErrors, encoded
 from execution.plans.service import EventPlan

@@ -18,7 +18,7 @@ from typing import Any
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
 
-from execution.fields import Context
+from execution.declarations import Context
 from execution.following import Following, Frame
 from execution.http import Authenticate, Viewer, bearer_token
 from execution.operations import Operations, Prepared, RequestErrors, encoded, request_error

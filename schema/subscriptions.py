@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import strawberry
 from strawberry import UNSET
 
-from execution.fields import Stand, feed
+from execution.declarations import Stand
+from execution.fields import feed
 from resolvers import live_agents, live_conversations, live_runs, live_tasks, live_usage
 from resolvers.pages import decode_event_cursor, encode_event_cursor
 from schema.agents import AgentFilter, to_selection

@@ -8,7 +8,8 @@ from typing import Annotated
 import strawberry
 
 from domain import errors
-from execution.fields import Failure, column, mutation, nested, object_type, operation_type
+from execution.declarations import Failure
+from execution.fields import column, mutation, nested, object_type, operation_type
 from resolvers import usage_mutations as resolvers
 from schema.errors import InvalidInput
 from schema.scalars import USD, SafeInt

@@ -28,7 +28,7 @@ from graphql.utilities.coerce_input_value import coerce_default_value, coerce_in
 from strawberry.types.arguments import convert_arguments
 from strawberry.types.base import StrawberryMaybe
 
-from execution.fields import Declaration, Kind
+from execution.declarations import Declaration, Kind
 
 MAX_KEPT = 16  # values of the variables whose arguments are kept, for each field that needs it
 MAX_KEY = 512  # bytes of them

@@ -6,7 +6,7 @@ them. Names in the source are ours or the schema's; whatever a document or a dec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from graphql import (
@@ -23,11 +23,11 @@ from graphql import (
     is_leaf_type,
 )
 
-from execution.fields import Declaration, Kind, declaration_of
+from execution.declarations import Declaration, Kind, declaration_of
 from execution.forms import itself
 from execution.plans.arguments import Arguments
 from execution.plans.leaves import Anomaly, convert_leaves, leaf_expression
-from execution.plans.parts import Body, Compiled, Function, Relation, Root
+from execution.plans.parts import Body, Compiled, Function, Relation, Root, grouped, with_function
 from execution.plans.run import checker, kind_of, listed, nested, scatter, spread, together
 from execution.plans.selections import Selected, Selections, Uncovered
 from execution.plans.values import Columns, JoinedPlaces, Places, Unjoined, shares_rows, value_expression
@@ -80,7 +80,8 @@ class Compiler:
         }
         exec(compile(source, "<plan>", "exec"), names)  # the names in it are ours, see the module
         roots = tuple(
-            root if function is None else _with(root, names[function.name], function) for root, function in written
+            root if function is None else with_function(root, names[function.name], function)
+            for root, function in written
         )
         return Compiled(roots, source, self._constants, self._columns.narrow)
 
@@ -217,7 +218,7 @@ class Compiler:
             else:
                 self._nested(body, index, selected, held, definition.type)
                 self._add_column(body, key, f"all{index}", index)
-        for group in _grouped(relations):
+        for group in grouped(relations):
             body.awaited.append(self._group(group))
         return self._write_object(type_, places, body)
 
@@ -397,17 +398,3 @@ class Compiler:
         body = "\n".join(f"    {line}" for line in lines)
         self._source.append(f"{'async ' if is_async else ''}def {name}({parameters}):\n{body}")
         return Function(name, is_async)
-
-
-def _with(root: Root, complete: Callable[[list[Any], Any], Any], function: Function) -> Root:
-    return Root(
-        root.key, root.nodes, root.declaration, root.arguments, root.nullable, complete, function.is_async, None
-    )
-
-
-def _grouped(relations: Sequence[Relation]) -> list[list[Relation]]:
-    """Relations by batch function, as far as they have no arguments that could differ."""
-    groups: dict[Any, list[Relation]] = {}
-    for relation in relations:
-        groups.setdefault(relation.index if relation.has_arguments else relation.load, []).append(relation)
-    return list(groups.values())

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from execution.fields import Batch
+from execution.declarations import Batch
 from execution.plans.leaves import Anomaly
 
 MOST = 500  # keys of one reading

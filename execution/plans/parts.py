@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import FieldNode
 
-from execution.fields import Declaration
+from execution.declarations import Declaration
 from execution.plans.arguments import Arguments
 
 
@@ -71,3 +71,18 @@ class Relation:
     has_arguments: bool
     function: Function
     is_deep: bool  # reads more below what it has read
+
+
+def with_function(root: Root, complete: Callable[[list[Any], Any], Any], function: Function) -> Root:
+    """The root with the function that completes it."""
+    return Root(
+        root.key, root.nodes, root.declaration, root.arguments, root.nullable, complete, function.is_async, None
+    )
+
+
+def grouped(relations: Sequence[Relation]) -> list[list[Relation]]:
+    """Relations by batch function, as far as they have no arguments that could differ."""
+    groups: dict[Any, list[Relation]] = {}
+    for relation in relations:
+        groups.setdefault(relation.index if relation.has_arguments else relation.load, []).append(relation)
+    return list(groups.values())

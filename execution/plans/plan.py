@@ -19,7 +19,7 @@ from graphql import (
     located_error,
 )
 
-from execution.fields import Failure
+from execution.declarations import Failure
 from execution.plans.compiler import Compiler
 from execution.plans.gathering import Gathering
 from execution.plans.leaves import Anomaly

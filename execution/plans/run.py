@@ -14,7 +14,7 @@ from typing import Any
 from graphql import GraphQLObjectType
 
 from execution.aside import Aside
-from execution.fields import Batch, Context, Failure, Scope
+from execution.declarations import Batch, Context, Failure, Scope
 from execution.plans.arguments import Given
 from execution.plans.gathering import Gathering
 from execution.plans.leaves import Anomaly

@@ -24,7 +24,7 @@ from graphql import (
 from strawberry.execution import optimized_is_awaitable
 
 from execution.aside import Aside
-from execution.fields import Context, Scope
+from execution.declarations import Context, Scope
 from execution.limits import count_values
 from execution.plans.arguments import Given, Variables
 from execution.plans.fallbacks import Fallbacks

@@ -12,7 +12,7 @@ from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType
 
-from execution.fields import ROWS, Declaration, Kind
+from execution.declarations import ROWS, Declaration, Kind
 from execution.forms import Only, Prefixed, itself
 from execution.plans.selections import Uncovered
 

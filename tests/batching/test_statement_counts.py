@@ -19,7 +19,7 @@ from graphql import (
 
 from domain.ids import show_id
 from domain.records import AgentRecord, Batch, ConversationRecord, LogRecord, MessageRecord, TaskRecord, ToolCallRecord
-from execution.fields import Kind, declaration_of
+from execution.declarations import Kind, declaration_of
 from schema.root import build_schema
 from tests.client import Server
 from tests.filled import ORIGIN, START, ref

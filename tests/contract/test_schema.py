@@ -14,7 +14,8 @@ from graphql import (
     specified_scalar_types,
 )
 
-from execution.fields import Kind, declaration_of, scope_of, undeclared_fields
+from execution.declarations import Kind, declaration_of, scope_of
+from execution.fields import undeclared_fields
 from resolvers.context import SCOPES
 from schema.root import build_schema, print_sdl
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from execution.fields import Stand
+from execution.declarations import Stand
 from execution.following import Following, Frame, Group
 from tests.faults.test_machine import VirtualLoop
 
