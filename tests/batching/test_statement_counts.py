@@ -163,7 +163,7 @@ async def test_the_board(filled: Server) -> None:
     document = (OPERATIONS / "TaskBoard.graphql").read_text()
     counts = {n: (await _count(filled, document, first=n))[0] for n in (1, 50)}
     print(f"TaskBoard: {counts[1]} statements for 1 task, {counts[50]} for 50")  # noqa: T201 - shown by pytest -s
-    assert counts[1] == counts[50] == 5  # tasks, their number, agents, conversations, projects
+    assert counts[1] == counts[50] == 3  # tasks with agents and conversations, their number, projects
 
 
 def _family(name: str, size: int) -> Batch:
