@@ -114,8 +114,8 @@ def _is_first_of_page(row: Any, rows: list[Any]) -> bool:
     """Pages keep their first row: even one without rows has one, of nulls, that knows the topic's head."""
     if "head" not in row.keys():  # noqa: SIM118 (a record has keys, and no `in` of them)
         return False
-    parent = row.get("parent_key")
-    return next(other for other in rows if other.get("parent_key") == parent) is row
+    parent = row.get("place")  # of many pages: which of the keys it is of
+    return next(other for other in rows if other.get("place") == parent) is row
 
 
 class FaultyDatabase:
