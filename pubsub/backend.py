@@ -122,7 +122,7 @@ class RedisBackend(BroadcastBackend):
             logger.info("the Redis subscription is back")
         self._was_connected = True
 
-    async def _read(self) -> str | None:
+    async def _read(self) -> Any:
         """One message; None when something else came. How long it takes is watched beside: a timer each is dear."""
         if not self._channels:
             await asyncio.Event().wait()
@@ -130,7 +130,7 @@ class RedisBackend(BroadcastBackend):
         self._asked = False
         self._heard_at = asyncio.get_running_loop().time()
         if answer[0] == b"message":
-            return bytes(answer[2]).decode(errors="replace")
+            return answer[2]
         return None
 
     async def _watch(self) -> None:

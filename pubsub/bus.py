@@ -12,7 +12,7 @@ from uuid import UUID
 from broadcaster import Broadcast
 
 from pubsub.backend import INBOX, RedisBackend
-from pubsub.events import CommittedEvent, encode, messages_of
+from pubsub.events import CommittedEvent, encode_all
 from pubsub.publisher import Outgoing
 from pubsub.topics import DEFAULT_PREFIX, Channels
 
@@ -63,19 +63,19 @@ class Bus:
     async def publish(self, events: Sequence[CommittedEvent], log_heads: Mapping[UUID, int] | None = None) -> None:
         """Tell of a committed transaction: its `emitted` and `log_heads`. Returns at once and never raises."""
         try:
-            for message in messages_of(events, log_heads or {}):
-                channel = self._channels.of(message.topic)
-                await self._broadcast.publish(channel, Outgoing(channel, message.topic, encode(self.epoch, message)))
+            for topic, payload in encode_all(self.epoch, events, log_heads or {}):
+                channel = self._channels.of(topic)
+                await self._broadcast.publish(channel, Outgoing(channel, topic, payload))
         except Exception:
             # The change is committed: whatever is wrong here must not turn it into a failed request.
             logger.exception("an event could not be encoded; subscribers read it from PostgreSQL")
 
     @asynccontextmanager
-    async def inbox(self) -> AsyncIterator[AsyncIterator[str]]:
+    async def inbox(self) -> AsyncIterator[AsyncIterator[str | bytes]]:
         """Everything that arrives from now on, in order: messages, and GAP after a loss of the connection."""
         async with self._broadcast.subscribe(INBOX) as subscriber:
 
-            async def texts() -> AsyncIterator[str]:
+            async def texts() -> AsyncIterator[str | bytes]:
                 while True:
                     yield (await subscriber.get()).message
 

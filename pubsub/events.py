@@ -1,24 +1,26 @@
-"""What travels: events and log notices, and their form on the wire (JSON).
+"""What travels: events, lines and ends of logs, and their form on the wire (JSON).
 
-An event is ``{epoch, topic, seq, kind, facts, at}``; a log notice ``{epoch, topic: "log:…", first, last, lines}`` says
-which lines of a log were committed, and has them where they are few. Both are hints: PostgreSQL has the truth, and a
-message that is lost is read there.
+An event is ``{epoch, topic, seq, kind, facts, at}``; one on `logs`, of appended lines, has them too where they are few,
+and is all that tells of them. ``{epoch, topic: "log:…", last}`` says how far a log goes where no lines were appended.
+All are hints: PostgreSQL has the truth, and a message that is lost is read there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 import orjson
 
-from pubsub.topics import LOG_PREFIX, LOGS, is_log, log_topic
+from pubsub.topics import LOGS, is_log, log_topic
 
 INLINE_LINES = 50  # of one batch
 INLINE_CHARACTERS = 4_000  # a message of Redis is small; what is larger is read once by each process
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
 class CommittedEvent(Protocol):
@@ -50,8 +52,7 @@ class CommittedEvent(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An event as subscribers get it."""
 
     topic: str
@@ -91,25 +92,32 @@ class AppendedLine(Protocol):
 
 
 class LogLine(NamedTuple):
-    """A log line that came with its notice: as a row of the log has it (db.models.tasks.LogLineRow)."""
+    """A log line that came with its event: as a row of the log has it (db.models.tasks.LogLineRow)."""
 
     task_id: UUID
     seq: int
-    at: datetime
+    at: int  # microseconds since 2000, as in a row
     level: str
     stream: str
     text: str | None
     truncated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LogNotice:
-    """Lines `first` to `last` of the log `topic` are committed; `lines` has all of them or none, as they travel."""
+class Appended(NamedTuple):
+    """Lines `first` to `last` of a task's log are committed; `lines` has all of them or none."""
 
-    topic: str
+    task: str
     first: int
     last: int
-    lines: Sequence[Any] = ()
+    lines: Sequence[LogLine]
+
+
+class Message(NamedTuple):
+    """A message of our channels, of which only what tells whom it is for has been looked at."""
+
+    epoch: str
+    topic: str
+    fields: dict[str, Any]
 
 
 class MalformedMessage(ValueError):
@@ -121,97 +129,102 @@ def to_event(event: CommittedEvent) -> Event:
     return Event(event.topic, event.seq, event.kind, event.facts, event.at)
 
 
-def messages_of(events: Iterable[CommittedEvent], log_heads: Mapping[UUID, int]) -> list[Event | LogNotice]:
-    """What to publish for a committed transaction.
+def encode_all(epoch: str, events: Iterable[CommittedEvent], log_heads: Mapping[UUID, int]) -> list[tuple[str, bytes]]:
+    """What to publish for a committed transaction, in order: messages, each with the topic that it carries on.
 
-    A batch of log lines is told by its event on `logs`, which gives its first and last line; `log_heads` is the
-    fallback for a log without one. An event on a log's own topic (its end mark) is a notice of one line.
+    A batch of log lines is told by its event on `logs`, and carries on that task's log too; `log_heads` is the fallback
+    for a log without one. An event on a log's own topic, its end mark, is told as how far the log goes.
     """
-    told: list[Event | LogNotice] = []
-    notices: dict[str, LogNotice] = {}
-
-    def lines(topic: str, first: int, last: int, appended: Sequence[AppendedLine] = ()) -> None:
-        known = notices.get(topic)
-        if known is None:
-            notices[topic] = LogNotice(topic, first, last, _inline(appended))
-        else:
-            notices[topic] = LogNotice(
-                topic,
-                min(first, known.first),
-                max(last, known.last),
-                known.lines if known.first <= first and last <= known.last else (),
-            )
-
+    told: list[tuple[str, bytes]] = []
+    lasts = {log_topic(task_id): last for task_id, last in log_heads.items()}
     for event in events:
         if is_log(event.topic):
-            lines(event.topic, event.seq, event.seq)
-            continue
-        told.append(to_event(event))
-        if event.topic == LOGS:
-            facts = event.facts
-            lines(log_topic(facts["task"]), facts["first"], facts["last"], getattr(event, "lines", ()))
-    for task_id, last in log_heads.items():
-        lines(log_topic(task_id), last, last)
-    return [*notices.values(), *told]  # who follows all logs finds the lines there
+            lasts[event.topic] = max(event.seq, lasts.get(event.topic, 0))
+        elif event.topic == LOGS:
+            topic = log_topic(event.facts["task"])
+            if lasts.get(topic, 0) <= event.facts["last"]:
+                lasts.pop(topic, None)
+            told.append((topic, encode(epoch, event, _inline(getattr(event, "lines", ())))))
+        else:
+            told.append((event.topic, encode(epoch, event)))
+    return told + [
+        (topic, orjson.dumps({"epoch": epoch, "topic": topic, "last": last})) for topic, last in lasts.items()
+    ]
 
 
 def _inline(lines: Sequence[AppendedLine]) -> list[tuple[Any, ...]]:
     """Lines as they travel, if they are few."""
     if len(lines) > INLINE_LINES or sum(len(line.text or "") for line in lines) > INLINE_CHARACTERS:
         return []
-    return [(line.at, line.level, line.stream, line.text, line.truncated) for line in lines]
+    return [((line.at - EPOCH) // MICROSECOND, line.level, line.stream, line.text, line.truncated) for line in lines]
 
 
-def lines_of(notice: LogNotice) -> list[LogLine]:
-    """The lines that came with a notice. Raises MalformedMessage."""
-    if not notice.lines:
-        return []
-    try:
-        task_id = UUID(notice.topic.removeprefix(LOG_PREFIX))
-        found = [
-            LogLine(task_id, seq, datetime.fromisoformat(at).astimezone(UTC), level, stream, text, truncated)
-            for seq, (at, level, stream, text, truncated) in enumerate(notice.lines, notice.first)
-        ]
-    except (TypeError, ValueError) as error:
-        raise MalformedMessage(str(error)) from error
-    if len(found) != notice.last - notice.first + 1:
-        raise MalformedMessage("not as many lines as were told")
-    return found
+def encode(epoch: str, event: CommittedEvent, lines: Sequence[Any] = ()) -> bytes:
+    """An event on the wire."""
+    fields: dict[str, Any] = {
+        "epoch": epoch,
+        "topic": event.topic,
+        "seq": event.seq,
+        "kind": event.kind,
+        "facts": event.facts,
+        "at": event.at,
+    }
+    if lines:
+        fields["lines"] = lines
+    return orjson.dumps(fields)
 
 
-def encode(epoch: str, message: Event | LogNotice) -> bytes:
-    """The message on the wire."""
-    if isinstance(message, LogNotice):
-        told = {"epoch": epoch, "topic": message.topic, "first": message.first, "last": message.last}
-        return orjson.dumps({**told, "lines": message.lines} if message.lines else told)
-    return orjson.dumps(
-        {
-            "epoch": epoch,
-            "topic": message.topic,
-            "seq": message.seq,
-            "kind": message.kind,
-            "facts": message.facts,
-            "at": message.at,
-        }
-    )
-
-
-def decode(text: str | bytes) -> tuple[str, Event | LogNotice]:
-    """Epoch and content of a message. Raises MalformedMessage."""
+def decode(text: str | bytes) -> Message:
+    """A message. Raises MalformedMessage."""
     try:
         fields = orjson.loads(text)
-        epoch, topic = _string(fields["epoch"]), _string(fields["topic"])
-        if is_log(topic):
-            return epoch, LogNotice(topic, _seq(fields["first"]), _seq(fields["last"]), fields.get("lines", ()))
-        facts = fields["facts"]
-        if not isinstance(facts, dict):
-            raise MalformedMessage("facts are no object")
+        return Message(_string(fields["epoch"]), _string(fields["topic"]), fields)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedMessage(str(error)) from error
+
+
+def event_of(message: Message) -> Event:
+    """The event that a message tells. Raises MalformedMessage."""
+    fields = message.fields
+    try:
         at = datetime.fromisoformat(fields["at"])
         if at.tzinfo is None:
             raise MalformedMessage("at has no time zone")
-        return epoch, Event(topic, _seq(fields["seq"]), _string(fields["kind"]), facts, at)
+        return Event(message.topic, _seq(fields["seq"]), _string(fields["kind"]), facts_of(message), at)
     except (KeyError, TypeError, ValueError) as error:
         raise MalformedMessage(str(error)) from error
+
+
+def facts_of(message: Message) -> dict[str, Any]:
+    """What an event's message says. Raises MalformedMessage."""
+    facts = message.fields.get("facts")
+    if not isinstance(facts, dict):
+        raise MalformedMessage("facts are no object")
+    return facts
+
+
+def last_of(message: Message) -> int:
+    """How far a log goes, by a message on its topic. Raises MalformedMessage."""
+    return _seq(message.fields.get("last"))
+
+
+def appended_of(message: Message) -> Appended:
+    """The lines that a message on `logs` tells of. Raises MalformedMessage."""
+    facts = facts_of(message)
+    try:
+        task, first, last = _string(facts["task"]), _seq(facts["first"]), _seq(facts["last"])
+        task_id = _uuid(task)
+        lines = [LogLine(task_id, seq, *line) for seq, line in enumerate(message.fields.get("lines", ()), first)]
+        if any(type(line.at) is not int for line in lines):
+            raise MalformedMessage("the instant of a line is a whole number")
+    except (KeyError, TypeError, ValueError) as error:
+        raise MalformedMessage(str(error)) from error
+    if lines and len(lines) != last - first + 1:
+        raise MalformedMessage("not as many lines as were told")
+    return Appended(task, first, last, lines)
+
+
+_uuid = lru_cache(maxsize=4_096)(UUID)  # a log that is written to is told of again
 
 
 def _string(value: object) -> str:

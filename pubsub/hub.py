@@ -19,7 +19,7 @@ from uuid import UUID
 
 from pubsub.backend import GAP
 from pubsub.backoff import BackOff
-from pubsub.events import Event, LogNotice, MalformedMessage, decode, lines_of, to_event
+from pubsub.events import MalformedMessage, Message, appended_of, decode, event_of, facts_of, last_of, to_event
 from pubsub.interests import Interest
 from pubsub.lines import RecentLines
 from pubsub.streams import PAGE, EventStream, LogStream
@@ -44,7 +44,7 @@ class Inbox(Protocol):
         """`up`, or `down` while messages are known not to come."""
         ...
 
-    def inbox(self) -> AbstractAsyncContextManager[AsyncIterator[str]]:
+    def inbox(self) -> AbstractAsyncContextManager[AsyncIterator[str | bytes]]:
         """Everything that arrives, in order: messages, and GAP."""
         ...
 
@@ -156,33 +156,48 @@ class Hub:
                 else:
                     self._take(message)
 
-    def _take(self, text: str) -> None:
+    def _take(self, text: str | bytes) -> None:
         try:
-            epoch, message = decode(text)
-            if epoch != self._bus.epoch:
-                return
-            if isinstance(message, LogNotice) and (message.topic in self._topics or LOGS in self._topics):
-                self.lines.put(lines_of(message))
+            message = decode(text)
+            if message.epoch == self._bus.epoch:
+                self._hand_on(message)
         except MalformedMessage as error:
             if not self._has_met_malformed:
                 self._has_met_malformed = True
                 logger.warning(
                     "a message on our Redis channels is malformed (%s); this and its like are ignored", error
                 )
-            return
-        if message.topic == TASKS and isinstance(message, Event):
-            log = self._topics.get(log_topic(str(message.facts.get("id"))))
+
+    def _hand_on(self, message: Message) -> None:
+        name = message.topic
+        if name == LOGS:
+            self._hand_on_lines(message)
+        elif name == TASKS:
+            log = self._topics.get(log_topic(str(facts_of(message).get("id"))))
             if log is not None:
                 log.nudge()
-        topic = self._topics.get(message.topic)
+        topic = self._watched(name)
         if topic is None:
             return
-        if not topic.streams:
-            self.forget(topic)  # its streams were dropped without being left
-        elif isinstance(message, LogNotice):
-            topic.advance(message.last)
+        if is_log(name):
+            topic.advance(last_of(message))
         else:
-            topic.take(message)
+            topic.take(event_of(message))
+
+    def _hand_on_lines(self, message: Message) -> None:
+        appended = appended_of(message)
+        log = self._watched(log_topic(appended.task))
+        if log is not None or LOGS in self._topics:
+            self.lines.put(appended.task, appended.lines)
+        if log is not None:
+            log.advance(appended.last)
+
+    def _watched(self, name: str) -> Topic | None:
+        topic = self._topics.get(name)
+        if topic is not None and not topic.streams:
+            self.forget(topic)  # its streams were dropped without being left
+            return None
+        return topic
 
     def _resync(self) -> None:
         """After a gap anything may be missing: read all watched topics."""

@@ -1,6 +1,6 @@
 """The newest lines of logs that are followed: each is read once for all who follow, whatever their filters.
 
-They come with the notices of small batches, or from whoever reads them first. A line is as good as one read now for
+They come with the events of small batches, or from whoever reads them first. A line is as good as one read now for
 a second only: who may see content can change.
 """
 
@@ -19,7 +19,7 @@ OVERHEAD = 300  # of a line, in characters
 
 
 class Line(Protocol):
-    """A log line: one that came with a notice, or a row of db's."""
+    """A log line: one that came with its event, or a row of db's."""
 
     @property
     def task_id(self) -> UUID:
@@ -32,8 +32,8 @@ class Line(Protocol):
         ...
 
     @property
-    def at(self) -> datetime:
-        """When it was written."""
+    def at(self) -> datetime | int:
+        """When it was written; a number counts microseconds since 2000."""
         ...
 
     @property
@@ -64,48 +64,49 @@ class RecentLines:
     """Of all logs, in order of arrival."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[UUID, int], tuple[float, Line]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, int], tuple[float, Line]] = OrderedDict()
         self._size = 0
-        self._reading: dict[tuple[UUID, int, int], asyncio.Task[Sequence[Line]]] = {}
+        self._reading: dict[tuple[str, int, int], asyncio.Task[Sequence[Line]]] = {}
 
-    def put(self, lines: Sequence[Line]) -> None:
-        """Keep lines that were just committed, or just read."""
+    def put(self, task: str, lines: Sequence[Line]) -> None:
+        """Keep lines of a task's log that were just committed, or just read."""
         now, kept = asyncio.get_running_loop().time(), self._kept
         for line in lines:
-            if (line.task_id, line.seq) not in kept:
-                kept[line.task_id, line.seq] = now, line
+            place = task, line.seq
+            if place not in kept:
+                kept[place] = now, line
                 self._size += _size(line)
         while kept and (self._size > KEPT or next(iter(kept.values()))[0] < now - FRESH_S):
             self._size -= _size(kept.popitem(last=False)[1][1])
 
-    async def get(self, task_id: UUID, first: int, last: int, read: Read) -> Sequence[Line]:
+    async def get(self, task: str, first: int, last: int, read: Read) -> Sequence[Line]:
         """Lines `first` to `last` of a log; `read` reads them where they are not known. All who ask wait for one."""
-        found = self._find(task_id, first, last)
+        found = self._find(task, first, last)
         if found is not None:
             return found
-        place = task_id, first, last
+        place = task, first, last
         reading = self._reading.get(place)
         if reading is None:
-            reading = self._reading[place] = asyncio.create_task(self._read(read), name="log-lines")
+            reading = self._reading[place] = asyncio.create_task(self._read(task, read), name="log-lines")
             reading.add_done_callback(lambda done: self._end(place, done))
         return await asyncio.shield(reading)  # others wait for it too
 
-    def _find(self, task_id: UUID, first: int, last: int) -> list[Line] | None:
+    def _find(self, task: str, first: int, last: int) -> list[Line] | None:
         oldest = asyncio.get_running_loop().time() - FRESH_S
         found: list[Line] = []
         for seq in range(first, last + 1):
-            at, line = self._kept.get((task_id, seq), (0.0, None))
+            at, line = self._kept.get((task, seq), (0.0, None))
             if line is None or at < oldest:
                 return None
             found.append(line)
         return found
 
-    async def _read(self, read: Read) -> Sequence[Line]:
+    async def _read(self, task: str, read: Read) -> Sequence[Line]:
         lines = await read()
-        self.put(lines)
+        self.put(task, lines)
         return lines
 
-    def _end(self, place: tuple[UUID, int, int], done: asyncio.Task[Sequence[Line]]) -> None:
+    def _end(self, place: tuple[str, int, int], done: asyncio.Task[Sequence[Line]]) -> None:
         del self._reading[place]
         if not done.cancelled():
             done.exception()  # asked for here: those who waited may have gone

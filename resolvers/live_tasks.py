@@ -17,7 +17,7 @@ from domain.errors import NotFound
 from domain.ids import parse_id
 from domain.transitions import FINAL
 from pubsub.events import Event
-from pubsub.events import LogLine as NoticedLine
+from pubsub.events import LogLine as SentLine
 from pubsub.interests import Interest
 from pubsub.lines import Line
 from pubsub.streams import LogStream, Span
@@ -28,7 +28,7 @@ from resolvers.live import Mark, Shown, Told, follow, marks_first, patiently, pl
 # By these a filter leaves out most; any other will do where it has none of them.
 SELECTIVE = ("parent", "conversation", "run", "flow", "agent")
 
-LogLine = NoticedLine  # one that came with its notice: schema shows it like a row
+LogLine = SentLine  # one that came with its event: schema shows it like a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +93,9 @@ class LogLines:
     """Lines that were appended to a task's log."""
 
     position: EventPosition
-    at: datetime
+    at: datetime | int
     task_id: UUID
-    lines: list[Line]
+    lines: Sequence[Line]
 
     @property
     def key(self) -> Hashable:
@@ -112,14 +112,14 @@ def line_matches(wanted: LogSelection, line: Line) -> bool:
     )
 
 
-async def _lines(context: Context, task_id: UUID, span: Span, wanted: LogSelection) -> list[Line]:
-    """Those lines of a span that are wanted; they came with their notice, or are read once for all who follow."""
+async def _lines(context: Context, task: str, span: Span, wanted: LogSelection) -> Sequence[Line]:
+    """Those lines of a span that are wanted; they came with their event, or are read once for all who follow."""
 
     async def read() -> Sequence[Line]:
-        return await patiently(lambda: queries.log_range(context.reader, task_id, span.first, span.last))
+        return await patiently(lambda: queries.log_range(context.reader, UUID(task), span.first, span.last))
 
-    appended = await context.hub.lines.get(task_id, span.first, span.last, read)
-    return [line for line in appended if line_matches(wanted, line)]
+    appended = await context.hub.lines.get(task, span.first, span.last, read)
+    return appended if wanted == ALL_LINES else [line for line in appended if line_matches(wanted, line)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ async def watch_log(context: Context, watched: WatchLog) -> AsyncIterator[LogLin
     key = parse_id("task", watched.task_id) or UUID(int=0)
     if await _find(context, key) is None:
         raise NotFound(f"There is no task {watched.task_id}.", ("taskId",))
-    topic = log_topic(key)
+    task, topic = str(key), log_topic(key)
     async with context.hub.subscribe_log(key, place_of(context, topic, watched.after)) as stream:
         async for mark in marks_first(context, stream, topic, watched.after):
             yield mark
@@ -146,7 +146,7 @@ async def watch_log(context: Context, watched: WatchLog) -> AsyncIterator[LogLin
                 yield told(context, topic, item)
             elif item.last < item.first:
                 await _end_with_its_task(context, stream, key)
-            elif lines := await _lines(context, key, item, watched.selection):
+            elif lines := await _lines(context, task, item, watched.selection):
                 stream.touch()
                 position = EventPosition(context.reader.epoch, topic, item.last)
                 yield LogLines(position, lines[-1].at, key, lines)
@@ -185,7 +185,7 @@ async def watch_lines(context: Context, watched: WatchLines) -> AsyncIterator[Lo
             if not isinstance(item, Event):
                 yield told(context, topic, item)
             elif watched.task_ids is None or item.facts["task"] in watched.task_ids:
-                task_id, span = UUID(item.facts["task"]), Span(item.facts["first"], item.facts["last"])
-                if lines := await _lines(context, task_id, span, watched.selection):
+                task, span = item.facts["task"], Span(item.facts["first"], item.facts["last"])
+                if lines := await _lines(context, task, span, watched.selection):
                     stream.touch()
-                    yield LogLines(position_of(context, item), item.at, task_id, lines)
+                    yield LogLines(position_of(context, item), item.at, UUID(task), lines)

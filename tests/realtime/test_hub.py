@@ -11,9 +11,11 @@ import orjson
 import pytest
 
 from db.database import Database
+from db.handles import Event as Written
 from db.handles import NewLogLine
+from db.instants import to_stored
 from pubsub.bus import Bus
-from pubsub.events import Event, LogNotice, decode, encode
+from pubsub.events import Appended, Event, LogLine, appended_of, decode, encode, encode_all, event_of, last_of
 from pubsub.hub import Hub, Pace
 from pubsub.streams import Expired, Reached, Span
 from pubsub.topics import Channels, log_topic
@@ -342,7 +344,9 @@ FOREIGN = [
     '{"epoch": "EPOCH", "topic": "tasks", "seq": 0, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00Z"}',
     '{"epoch": "EPOCH", "topic": "tasks", "seq": NEXT, "kind": "X", "facts": [], "at": "2025-01-01T00:00:00Z"}',
     '{"epoch": "EPOCH", "topic": "tasks", "seq": NEXT, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00"}',
-    '{"epoch": "EPOCH", "topic": "log:1", "first": true, "last": 3}',
+    '{"epoch": "EPOCH", "topic": "log:1", "last": true}',
+    '{"epoch": "EPOCH", "topic": "logs", "facts": {"task": "1", "first": 1, "last": 1}}',
+    '{"epoch": "EPOCH", "topic": "logs", "facts": {"task": null, "first": 1, "last": 1}}',
     '{"epoch": "another", "topic": "tasks", "seq": NEXT, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00Z"}',
     "\\xff\\xfe",
 ]
@@ -382,6 +386,26 @@ def test_wire_form() -> None:
         "facts": {"id": "x"},
         "at": "2025-01-02T03:04:05.678000+00:00",
     }
-    assert decode(encode("e", event)) == ("e", event)
-    notice = LogNotice("log:x", 3, 5)
-    assert decode(encode("e", notice)) == ("e", notice)
+    assert event_of(decode(encode("e", event))) == event
+
+
+def test_a_batch_of_lines_is_one_message() -> None:
+    """It tells who follows all logs, and who follows that one; an end mark says how far its log goes."""
+    at = datetime(2025, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
+    task_id, other = uuid.uuid4(), uuid.uuid4()
+    topic = log_topic(task_id)
+    line = NewLogLine(task_id, at, "INFO", "STDOUT", "text")
+    facts = {"task": str(task_id), "first": 3, "last": 3}
+    batch = Written("logs", 9, "LinesAppended", facts, at, (line,))
+    end = Written(topic, 4, "LogEnded", {}, at)
+    for events in ([batch, end], [end, batch]):
+        (told_of, told), (ended_of, ended) = encode_all("e", events, {task_id: 3})
+        assert told_of == ended_of == topic
+        message = decode(told)
+        assert event_of(message) == Event("logs", 9, "LinesAppended", facts, at)
+        kept = LogLine(task_id, 3, to_stored(at), "INFO", "STDOUT", "text", False)
+        assert appended_of(message) == Appended(str(task_id), 3, 3, [kept])
+        assert last_of(decode(ended)) == 4
+    assert encode_all("e", [batch], {task_id: 3}) == [(topic, told)]
+    ((_, fallback),) = encode_all("e", [], {other: 7})
+    assert (decode(fallback).topic, last_of(decode(fallback))) == (log_topic(other), 7)
