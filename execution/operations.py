@@ -269,11 +269,14 @@ class Operations:
 
         In a context of their own, so that nothing that was loaded for one is shown in the next.
         """
-        if plan is not None:
+        found = None
+        if plan is not None and not plan.reads:
+            found = plan.show_now(make_context(), events)
+        elif plan is not None:
             with contextlib.suppress(TimeoutError), self._deadlines:
                 found = await plan.show(make_context(), events)
-                if found is not None:
-                    return [{"data": data} for data in found]
+        if found is not None:
+            return [{"data": data} for data in found]
         return [await self._show_one(prepared, variables, make_context, event) for event in events]
 
     async def _show_one(

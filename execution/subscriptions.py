@@ -5,8 +5,7 @@ How one moves on, alone or with others, is following.py's; who may share, sharin
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Hashable
 from typing import Any
 
 from graphql import ExecutionResult, Executor, GraphQLError, create_source_event_stream
@@ -77,23 +76,20 @@ class _Subscription:
 
     async def _events(self, source: Any) -> AsyncGenerator[Any]:
         try:
-            with self._failures_shown():
-                async for found in source:
-                    yield found
+            async for found in source:
+                yield found
+        except Exception as error:
+            raise self._shown(error) from None
         finally:
             await source.aclose()
 
-    @contextmanager
-    def _failures_shown(self) -> Iterator[None]:
-        try:
-            yield
-        except RequestErrors:
-            raise
-        except GraphQLError as error:
-            raise RequestErrors([self._operations.shown(error)]) from None
-        except Exception as error:
-            shown = self._operations.shown(GraphQLError(str(error), original_error=error))
-            raise RequestErrors([shown]) from None
+    def _shown(self, error: Exception) -> RequestErrors:
+        """What is told of a failure."""
+        if isinstance(error, RequestErrors):
+            return error
+        if not isinstance(error, GraphQLError):
+            error = GraphQLError(str(error), original_error=error)
+        return RequestErrors([self._operations.shown(error)])
 
     def key(self, event: Any) -> Hashable | None:
         """What tells an event from every other."""
@@ -105,7 +101,7 @@ class _Subscription:
 
     async def make(self, events: list[Any]) -> list[Frame]:
         """The frames of events. Raises RequestErrors."""
-        with self._failures_shown():
+        try:
             if not self._has_plan:
                 self._plan = await self._operations.event_plan(self._prepared, self._variables)
                 self._has_plan = True
@@ -116,3 +112,5 @@ class _Subscription:
                 Frame(encoded(answer), self.stand(event), self.key(event) is None)
                 for event, answer in zip(events, answers, strict=True)
             ]
+        except Exception as error:
+            raise self._shown(error) from None

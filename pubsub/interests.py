@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
-from weakref import WeakSet
 
 from pubsub.events import Event
+from pubsub.weak import Weakly
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +33,19 @@ class Interests:
     """Sleepers by the values that they wait for."""
 
     def __init__(self) -> None:
-        self._names: dict[str, dict[str, WeakSet[Sleeper]]] = {}
-        self._all: WeakSet[Sleeper] = WeakSet()
+        self._names: dict[str, dict[str, Weakly[Sleeper]]] = {}
+        self._all: Weakly[Sleeper] = Weakly()
 
     def all(self) -> list[Sleeper]:
         """Whatever they wait for."""
-        return list(self._all)
+        return list(self._all) if self._all else []
 
     def add(self, interest: Interest, sleeper: Sleeper) -> None:
         """Let it be found."""
         self._all.add(sleeper)
         by_value = self._names.setdefault(interest.name, {})
         for value in interest.values:
-            by_value.setdefault(value, WeakSet()).add(sleeper)
+            by_value.setdefault(value, Weakly()).add(sleeper)
 
     def discard(self, interest: Interest, sleeper: Sleeper) -> None:
         """No longer; once more does no harm."""

@@ -66,6 +66,7 @@ class RecentLines:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, int], tuple[float, Line]] = OrderedDict()
         self._size = 0
+        self._forgot_at = 0.0
         self._reading: dict[tuple[str, int, int], asyncio.Task[Sequence[Line]]] = {}
 
     def put(self, task: str, lines: Sequence[Line]) -> None:
@@ -75,9 +76,17 @@ class RecentLines:
             place = task, line.seq
             if place not in kept:
                 kept[place] = now, line
-                self._size += _size(line)
-        while kept and (self._size > KEPT or next(iter(kept.values()))[0] < now - FRESH_S):
-            self._size -= _size(kept.popitem(last=False)[1][1])
+                self._size += OVERHEAD + len(line.text or "")
+        if self._size > KEPT or now > self._forgot_at + FRESH_S:
+            self._forgot_at = now
+            self._forget(now - FRESH_S)
+
+    def _forget(self, oldest: float) -> None:
+        """Drop what is no longer fresh, and the oldest while there is too much."""
+        kept = self._kept
+        while kept and (self._size > KEPT or next(iter(kept.values()))[0] < oldest):
+            _, line = kept.popitem(last=False)[1]
+            self._size -= OVERHEAD + len(line.text or "")
 
     async def get(self, task: str, first: int, last: int, read: Read) -> Sequence[Line]:
         """Lines `first` to `last` of a log; `read` reads them where they are not known. All who ask wait for one."""
@@ -110,7 +119,3 @@ class RecentLines:
         del self._reading[place]
         if not done.cancelled():
             done.exception()  # asked for here: those who waited may have gone
-
-
-def _size(line: Line) -> int:
-    return OVERHEAD + len(line.text or "")

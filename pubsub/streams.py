@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 from pubsub.events import CommittedEvent, Event, to_event
 from pubsub.interests import Interest
@@ -36,8 +36,7 @@ class Expired:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Lines `first` to `last` of a log are committed. None (last < first): the task has changed, or may have."""
 
     first: int
@@ -266,14 +265,15 @@ class LogStream(Stream[Span]):
 
     async def _take(self, source: Source) -> bool:
         lines = source.seq - self.seq
-        loop = asyncio.get_running_loop()
         if lines > 0:
-            wait_s = self._told_at + LINES_S - loop.time()
-            if self._is_live and lines < LINES and wait_s > 0:
+            now = asyncio.get_running_loop().time()
+            wait_s = self._told_at + LINES_S - now
+            if wait_s > 0 and self._is_live and lines < LINES:
                 await asyncio.sleep(wait_s)
+                now += wait_s
             last = min(source.seq, self.seq + LINES)
             self._ready.append(Span(self.seq + 1, last))
-            self.seq, self._told_at = last, loop.time()
+            self.seq, self._told_at = last, now
             return True
         if self._is_nudged:
             self._is_nudged = False

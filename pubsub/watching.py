@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
-from weakref import WeakSet
 
 from pubsub.events import CommittedEvent, Event
 from pubsub.interests import Interests
 from pubsub.streams import EventStream, LogStream, Stream
+from pubsub.weak import Weakly
 
 RING = 1_000  # events of some 500 bytes per watched topic; whoever is further behind reads the store
 HELD = 5_000  # messages that may wait for a hole before them to be read
@@ -70,8 +70,8 @@ class Topic:
     def __init__(self, hub: Reader, name: str, ring: int = RING) -> None:
         self.topic = name
         self.seq = 0
-        self.streams: WeakSet[Stream[object]] = WeakSet()  # one that is dropped without being left goes by itself
-        self._curious: WeakSet[Stream[object]] = WeakSet()  # those that any event may matter to
+        self.streams: Weakly[Stream[object]] = Weakly()  # one that is dropped without being left goes by itself
+        self._curious: Weakly[Stream[object]] = Weakly()  # those that any event may matter to
         self._interests = Interests()
         self.is_known = False
         self.is_stale = False

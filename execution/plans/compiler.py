@@ -28,7 +28,7 @@ from execution.forms import itself
 from execution.plans.arguments import Arguments
 from execution.plans.leaves import Anomaly, convert_leaves, leaf_expression
 from execution.plans.parts import Body, Compiled, Function, Relation, Root, grouped, with_function
-from execution.plans.run import checker, kind_of, listed, nested, scatter, spread, together
+from execution.plans.run import checker, kind_of, listed, nested, scatter, scatter_now, spread, together
 from execution.plans.selections import Selected, Selections, Uncovered
 from execution.plans.values import Columns, JoinedPlaces, Places, Unjoined, shares_rows, value_expression
 
@@ -74,6 +74,7 @@ class Compiler:
             "listed": listed,
             "nested": nested,
             "scatter": scatter,
+            "scatter_now": scatter_now,
             "spread": spread,
             "together": together,
             **self._constants,
@@ -182,14 +183,12 @@ class Compiler:
         """A function that hands each object to its type's own, and puts the answers back in order."""
         possible = self._schema.get_possible_types(type_)
         members = {member.name: self._composite(member, sets) for member in possible}
-        table = self._new("members")
-        entries = ", ".join(
-            f"{self._constant('name', name)}: ({member.name}, {member.is_async})" for name, member in members.items()
-        )
-        kind = self._constant("kind", kind_of(possible))
-        function = self._write(
-            type_.name, "rows, run", [f"return await scatter(rows, {kind}, {table}, run)"], is_async=True
-        )
+        table, kind = self._new("members"), self._constant("kind", kind_of(possible))
+        is_async = any(member.is_async for member in members.values())
+        shown = {name: f"({one.name}, {one.is_async})" if is_async else one.name for name, one in members.items()}
+        entries = ", ".join(f"{self._constant('name', name)}: {function}" for name, function in shown.items())
+        call = f"await scatter(rows, {kind}, {table}, run)" if is_async else f"scatter_now(rows, {kind}, {table}, run)"
+        function = self._write(type_.name, "rows, run", [f"return {call}"], is_async)
         self._source.append(f"{table} = {{{entries}}}")
         return function
 

@@ -83,14 +83,26 @@ class Plan:
             data[root.key] = None
         return ExecutionResult(data, errors or None)
 
+    @property
+    def reads_for_events(self) -> bool:
+        """Whether showing a subscription's events awaits anything."""
+        return any(root.is_async for root in self._roots)
+
     async def execute_events(self, run: Run, events: list[Any]) -> list[dict[str, Any]]:
         """The data of a subscription's events: what they show is read for all of them together. Raises Anomaly."""
-        if len(self._roots) != 1 or self._roots[0].complete is None:
-            raise Anomaly("root")
+        root, completed = self._complete_events(run, events)
+        return [{root.key: value} for value in (await completed if root.is_async else completed)]
+
+    def execute_events_now(self, run: Run, events: list[Any]) -> list[dict[str, Any]]:
+        """The same, where nothing is read. Raises Anomaly."""
+        root, completed = self._complete_events(run, events)
+        return [{root.key: value} for value in completed]
+
+    def _complete_events(self, run: Run, events: list[Any]) -> tuple[Root, Any]:
         root = self._roots[0]
-        completed = self._roots[0].complete(events, run)
-        found = await completed if root.is_async else completed
-        return [{root.key: value} for value in found]
+        if len(self._roots) != 1 or root.complete is None:
+            raise Anomaly("root")
+        return root, root.complete(events, run)
 
     async def _execute_query(self, run: Run) -> ExecutionResult:
         roots = [root for root in self._roots if root.declaration is not None]

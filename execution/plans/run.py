@@ -236,12 +236,33 @@ async def scatter(
     rows: list[Any], kind: Callable[[Any], str], members: Mapping[str, tuple[Callable[..., Any], bool]], run: Run
 ) -> list[Any]:
     """Complete objects of several types, each by its type's function; answers in the objects' order."""
+    kinds, found = _by_kind(rows, kind)
+    answers = {}
+    for name, alike in found.items():
+        complete, is_async = members[name]
+        answers[name] = await complete(alike, run) if is_async else complete(alike, run)
+    return _in_order(kinds, answers)
+
+
+def scatter_now(
+    rows: list[Any], kind: Callable[[Any], str], members: Mapping[str, Callable[..., Any]], run: Run
+) -> list[Any]:
+    """The same where nothing is read."""
+    if len(rows) == 1:
+        answered: list[Any] = members[kind(rows[0])](rows, run)
+        return answered
+    kinds, found = _by_kind(rows, kind)
+    return _in_order(kinds, {name: members[name](alike, run) for name, alike in found.items()})
+
+
+def _by_kind(rows: list[Any], kind: Callable[[Any], str]) -> tuple[list[str], dict[str, list[Any]]]:
     kinds = [kind(row) for row in rows]
     found: dict[str, list[Any]] = {}
     for name, row in zip(kinds, rows, strict=True):
         found.setdefault(name, []).append(row)
-    rest = {}
-    for name, alike in found.items():
-        complete, is_async = members[name]
-        rest[name] = iter(await complete(alike, run) if is_async else complete(alike, run))
+    return kinds, found
+
+
+def _in_order(kinds: list[str], answers: Mapping[str, list[Any]]) -> list[Any]:
+    rest = {name: iter(answered) for name, answered in answers.items()}
     return [next(rest[name]) for name in kinds]

@@ -57,22 +57,32 @@ class Operation:
 
 
 class EventPlan:
-    """A subscription's plan with its variables, for all its events."""
+    """A subscription's plan with its variables, for all its events; `reads` when showing them awaits anything."""
 
-    __slots__ = ("_given", "_plan")
+    __slots__ = ("_given", "_plan", "reads")
 
     def __init__(self, plan: Plan, given: Given) -> None:
         self._plan = plan
         self._given = given
+        self.reads = plan.reads_for_events
 
     async def show(self, context: Context, events: list[Any]) -> list[dict[str, Any]] | None:
         """The data of events, read for all of them together; None when they must be executed one by one."""
-        plan = self._plan
         try:
-            context = context.narrowed(plan.rows) if plan.rows else context
-            return await plan.execute_events(EventRun(context, self._given, plan.gathering), events)
+            return await self._plan.execute_events(self._run(context), events)
         except Exception:  # whatever it is, it is told for the event that it belongs to
             return None
+
+    def show_now(self, context: Context, events: list[Any]) -> list[dict[str, Any]] | None:
+        """The same, where nothing is read."""
+        try:
+            return self._plan.execute_events_now(self._run(context), events)
+        except Exception:
+            return None
+
+    def _run(self, context: Context) -> EventRun:
+        plan = self._plan
+        return EventRun(context.narrowed(plan.rows) if plan.rows else context, self._given, plan.gathering)
 
 
 class Executor:
