@@ -271,7 +271,7 @@ class Operations:
         """
         found = None
         if plan is not None and not plan.reads:
-            found = plan.show_now(make_context(), events)
+            found = plan.show_now(make_context, events)
         elif plan is not None:
             with contextlib.suppress(TimeoutError), self._deadlines:
                 found = await plan.show(make_context(), events)

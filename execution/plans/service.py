@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from graphql import (
@@ -59,11 +59,12 @@ class Operation:
 class EventPlan:
     """A subscription's plan with its variables, for all its events; `reads` when showing them awaits anything."""
 
-    __slots__ = ("_given", "_plan", "reads")
+    __slots__ = ("_given", "_idle", "_plan", "reads")
 
     def __init__(self, plan: Plan, given: Given) -> None:
         self._plan = plan
         self._given = given
+        self._idle: EventRun | None = None  # where nothing is read one serves all events: it remembers nothing
         self.reads = plan.reads_for_events
 
     async def show(self, context: Context, events: list[Any]) -> list[dict[str, Any]] | None:
@@ -73,10 +74,13 @@ class EventPlan:
         except Exception:  # whatever it is, it is told for the event that it belongs to
             return None
 
-    def show_now(self, context: Context, events: list[Any]) -> list[dict[str, Any]] | None:
+    def show_now(self, make_context: Callable[[], Context], events: list[Any]) -> list[dict[str, Any]] | None:
         """The same, where nothing is read."""
+        run = self._idle
+        if run is None:
+            run = self._idle = self._run(make_context())
         try:
-            return self._plan.execute_events_now(self._run(context), events)
+            return self._plan.execute_events_now(run, events)
         except Exception:
             return None
 
