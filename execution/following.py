@@ -20,6 +20,8 @@ from execution.declarations import Stand
 FRESH_S = 1.0  # for so long after it was made a frame is as good as one made now: an event shows the rows of now
 KEPT = 256  # frames of a group: so far may the last of its members be behind the first
 SLICE = 250  # members that are written to in one turn of the loop: some 3 ms
+PORTION = 256 * 1024  # bytes that a reader is given before it is asked whether it can take more
+MOST = 50  # events that one who catches up has made frames of at a time
 
 
 class Frame(NamedTuple):
@@ -78,7 +80,7 @@ class Subscription(Protocol):
 class Following:
     """One open subscription; `begin` it, and `cancel` it when its reader has gone."""
 
-    __slots__ = ("_cursor", "_group", "_is_over", "_reader", "_source", "_task", "place", "subscription")
+    __slots__ = ("_cursor", "_group", "_is_over", "_most", "_reader", "_source", "_task", "place", "subscription")
 
     def __init__(self, subscription: Subscription, group: Group, source: AsyncGenerator[Any]) -> None:
         self.subscription = subscription
@@ -89,6 +91,7 @@ class Following:
         self._reader: Reader | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_over = False
+        self._most = MOST  # events to make frames of: as many as it could take of the last
         group.count += 1
 
     def begin(self, reader: Reader) -> None:
@@ -116,27 +119,30 @@ class Following:
             self._group.leave(self)
             self._reader = None
 
-    def tell(self, frames: Sequence[Frame]) -> None:
+    def tell(self, portions: Sequence[Sequence[Frame]]) -> None:
         """Hand on what is new of the group's frames; a reader that is full gets it by itself, when it has room."""
         reader = self._reader
         if reader is None:
             return
-        if reader.is_full:
+        if not portions[0][0].is_behind(self.place):
+            portions = _portions([frame for frames in portions for frame in frames if frame.is_behind(self.place)])
+        if reader.is_full or self._take(portions) < len(portions):
             self._group.leave(self)
             self._move_alone()
-            return
-        if not frames[0].is_behind(self.place):
-            frames = [frame for frame in frames if frame.is_behind(self.place)]
-        self._take(frames)
 
-    def _take(self, frames: Sequence[Frame]) -> None:
-        reader = self._reader
-        if not frames or reader is None:
-            return
-        stand = frames[-1].stand
-        if stand is not None:
-            self.place, self._cursor = stand.place, stand.cursor
-        reader.take(frames)
+    def _take(self, portions: Sequence[Sequence[Frame]]) -> int:
+        """Give portions to the reader until it is full. Returns how many it was given."""
+        taken = 0
+        for frames in portions:
+            reader = self._reader
+            if reader is None or (taken and reader.is_full):
+                break
+            stand = frames[-1].stand
+            if stand is not None:
+                self.place, self._cursor = stand.place, stand.cursor
+            reader.take(frames)
+            taken += 1
+        return taken
 
     def _move_alone(self) -> None:
         self._task = asyncio.create_task(self._run())
@@ -161,12 +167,7 @@ class Following:
             if source is None:
                 source = await self.subscription.open(self._cursor)
             async for found in source:
-                events = found if isinstance(found, list) else [found]
-                frames = await self._group.frames(self.subscription, events)
-                stand = frames[-1].stand
-                # One who comes back has heard where the stream stands.
-                self._take(frames if is_first else [frame for frame in frames if not self._knows(frame)])
-                await self._room()
+                stand = await self._show(found if isinstance(found, list) else [found], is_first)
                 is_live = is_live or (stand is not None and stand.is_live)
                 if is_live and self._group.admit(self):
                     return True
@@ -178,6 +179,27 @@ class Following:
         finally:
             if source is not None:
                 await source.aclose()
+
+    async def _show(self, events: list[Any], is_first: bool) -> Stand | None:
+        """Hand on events, as many at a time as the reader took of the last. Returns where the stream stands."""
+        stand: Stand | None = None
+        while events and self._reader is not None:
+            frames = await self._group.frames(self.subscription, events[: self._most])
+            if not self._is_over and self._reader.is_full:  # by others, meanwhile
+                del frames[1:]  # the rest is made anew: nothing large waits
+                self._most = 1
+                await self._room()
+            stand = frames[-1].stand
+            # One who comes back has heard where it stands.
+            portions = _portions(frames if is_first else [frame for frame in frames if not self._knows(frame)])
+            given = self._take(portions)
+            if given == len(portions):
+                events, self._most = events[len(frames) :], min(MOST, 2 * self._most)
+            else:
+                self._most = sum(map(len, portions[:given]))
+                events = events[self._most :]
+            await self._room()
+        return stand
 
     def _knows(self, frame: Frame) -> bool:
         return frame.is_mark and frame.stand is not None and frame.stand.place <= self.place
@@ -242,9 +264,10 @@ class Group:
         stand = frames[-1].stand
         if stand is not None:
             self._place = stand.place
+        portions = _portions(frames)
         for n, following in enumerate(list(self._live), 1):
             if following in self._live:
-                following.tell(frames)
+                following.tell(portions)
             if n % SLICE == 0:
                 await asyncio.sleep(0)
 
@@ -269,6 +292,19 @@ class Group:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         return [await making.wait() for making in found]
+
+
+def _portions(frames: list[Frame]) -> list[list[Frame]]:
+    """Frames as they may be given at once: all of them, mostly."""
+    portions: list[list[Frame]] = []
+    size = PORTION
+    for frame in frames:
+        if size >= PORTION:
+            portions.append([])
+            size = 0
+        portions[-1].append(frame)
+        size += len(frame.body)
+    return portions
 
 
 class _Making:

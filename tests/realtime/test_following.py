@@ -9,16 +9,19 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from execution import following
 from execution.declarations import Stand
 from execution.following import Following, Frame, Group
 from tests.faults.test_machine import VirtualLoop
 
 T = TypeVar("T")
+PORTION = 3  # bytes that a reader is given before it is asked again
 FREE = st.sampled_from([0, 1, 2, 5, 1_000])  # frames until a reader is full
 
 
@@ -104,6 +107,8 @@ class Client:
     drained: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, frames: Sequence[Frame]) -> None:
+        if self.is_full or sum(len(frame.body) for frame in frames[:-1]) >= PORTION:
+            self.wrong.append(f"{len(frames)} frames at once, with room for {self.free}")
         for frame in frames:
             assert frame.stand is not None
             passed = [n + 1 for n in range(self.place, frame.stand.place) if self.log.shown[n]]
@@ -136,6 +141,8 @@ class GroupMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.portion = patch.object(following, "PORTION", PORTION)
+        self.portion.start()
         self.loop = VirtualLoop()
         self.log = Log()
         self.group = Group()
@@ -158,9 +165,9 @@ class GroupMachine(RuleBasedStateMachine):
 
         async def begun() -> None:
             client = Client(self.log, after, free)
-            following = Following(self.log, self.group, await self.log.open(str(after)))
-            following.begin(client)
-            self.open.append((client, following))
+            followed = Following(self.log, self.group, await self.log.open(str(after)))
+            followed.begin(client)
+            self.open.append((client, followed))
 
         self.run(begun())
 
@@ -177,8 +184,8 @@ class GroupMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         async def left() -> None:
-            client, following = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
-            following.cancel()
+            client, followed = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+            followed.cancel()
             assert not client.wrong
 
         self.run(left())
@@ -222,6 +229,7 @@ class GroupMachine(RuleBasedStateMachine):
             await asyncio.sleep(1)
 
         self.run(ended())
+        self.portion.stop()
         self.nothing_is_wrong_at_the_end()
         self.loop.close()
 
