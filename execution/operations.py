@@ -267,7 +267,7 @@ class Operations:
     ) -> list[dict[str, Any]]:
         """The results of a subscription's events, together where that can be.
 
-        In a context of their own, so that nothing that was loaded for one is shown in the next.
+        Where something is read in a context of their own, so that nothing that was loaded for one is shown in the next.
         """
         found = None
         if plan is not None and not plan.reads:

@@ -123,7 +123,7 @@ class RedisBackend(BroadcastBackend):
         self._was_connected = True
 
     async def _read(self) -> Any:
-        """One message; None when something else came. How long it takes is watched beside: a timer each is dear."""
+        """The bytes of a message; None for other answers. How long it takes is watched beside: a timer each is dear."""
         if not self._channels:
             await asyncio.Event().wait()
         answer = await self._reader.read_response(timeout=math.inf, disconnect_on_error=False)

@@ -19,7 +19,7 @@ from pubsub.topics import LOGS, is_log, log_topic
 
 INLINE_LINES = 50  # of one batch
 INLINE_CHARACTERS = 4_000  # a message of Redis is small; what is larger is read once by each process
-EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)  # from where rows count instants (db.instants, which is not to be had here)
 MICROSECOND = timedelta(microseconds=1)
 
 

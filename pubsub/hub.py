@@ -185,10 +185,11 @@ class Hub:
             topic.take(event_of(message))
 
     def _hand_on_lines(self, message: Message) -> None:
+        log = self._watched(log_topic(str(facts_of(message).get("task"))))
+        if log is None and LOGS not in self._topics:
+            return
         appended = appended_of(message)
-        log = self._watched(log_topic(appended.task))
-        if log is not None or LOGS in self._topics:
-            self.lines.put(appended.task, appended.lines)
+        self.lines.put(appended.task, appended.lines)
         if log is not None:
             log.advance(appended.last)
 

@@ -76,7 +76,7 @@ class RecentLines:
             place = task, line.seq
             if place not in kept:
                 kept[place] = now, line
-                self._size += OVERHEAD + len(line.text or "")
+                self._size += _size(line)
         if self._size > KEPT or now > self._forgot_at + FRESH_S:
             self._forgot_at = now
             self._forget(now - FRESH_S)
@@ -85,8 +85,7 @@ class RecentLines:
         """Drop what is no longer fresh, and the oldest while there is too much."""
         kept = self._kept
         while kept and (self._size > KEPT or next(iter(kept.values()))[0] < oldest):
-            _, line = kept.popitem(last=False)[1]
-            self._size -= OVERHEAD + len(line.text or "")
+            self._size -= _size(kept.popitem(last=False)[1][1])
 
     async def get(self, task: str, first: int, last: int, read: Read) -> Sequence[Line]:
         """Lines `first` to `last` of a log; `read` reads them where they are not known. All who ask wait for one."""
@@ -119,3 +118,7 @@ class RecentLines:
         del self._reading[place]
         if not done.cancelled():
             done.exception()  # asked for here: those who waited may have gone
+
+
+def _size(line: Line) -> int:
+    return OVERHEAD + len(line.text or "")

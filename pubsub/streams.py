@@ -7,6 +7,7 @@ ring has moved on. Slow never means lost and never means memory; no event of a t
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class Source(Protocol):
         ...
 
 
-class Stream(Generic[T_co]):
+class Stream(ABC, Generic[T_co]):
     """An asynchronous iterator: enter it (`async with`) to have a place, iterate it, leave it.
 
     `seq` is the place: what follows it comes next. It begins behind `after`, or with what is committed from now on.
@@ -163,9 +164,9 @@ class Stream(Generic[T_co]):
     async def _sleep(self, waiter: asyncio.Future[None], source: Source) -> None:
         await waiter
 
+    @abstractmethod
     async def _take(self, source: Source) -> bool:
         """Move on by what is there; whether something was."""
-        raise NotImplementedError
 
     def _tell_place(self) -> None:
         self.touch()

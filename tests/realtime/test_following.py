@@ -228,8 +228,10 @@ class GroupMachine(RuleBasedStateMachine):
             self.log.wake()
             await asyncio.sleep(1)
 
-        self.run(ended())
-        self.portion.stop()
+        try:
+            self.run(ended())
+        finally:
+            self.portion.stop()
         self.nothing_is_wrong_at_the_end()
         self.loop.close()
 

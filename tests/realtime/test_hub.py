@@ -344,9 +344,12 @@ FOREIGN = [
     '{"epoch": "EPOCH", "topic": "tasks", "seq": 0, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00Z"}',
     '{"epoch": "EPOCH", "topic": "tasks", "seq": NEXT, "kind": "X", "facts": [], "at": "2025-01-01T00:00:00Z"}',
     '{"epoch": "EPOCH", "topic": "tasks", "seq": NEXT, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00"}',
-    '{"epoch": "EPOCH", "topic": "log:1", "last": true}',
-    '{"epoch": "EPOCH", "topic": "logs", "facts": {"task": "1", "first": 1, "last": 1}}',
+    '{"epoch": "EPOCH", "topic": "log:UUID", "last": true}',
+    '{"epoch": "EPOCH", "topic": "logs", "facts": {"task": "UUID", "first": true, "last": 1}}',
     '{"epoch": "EPOCH", "topic": "logs", "facts": {"task": null, "first": 1, "last": 1}}',
+    '{"epoch": "EPOCH", "topic": "logs", "facts": {"task": "UUID", "first": 1, "last": 1}, "lines": [["now", "INFO", "", "", false]]}',
+    '{"epoch": "EPOCH", "topic": "logs", "facts": {"task": "UUID", "first": 1, "last": 2},'
+    ' "lines": [[0, "INFO", "STDOUT", "", false]]}',
     '{"epoch": "another", "topic": "tasks", "seq": NEXT, "kind": "X", "facts": {}, "at": "2025-01-01T00:00:00Z"}',
     "\\xff\\xfe",
 ]
@@ -355,9 +358,10 @@ FOREIGN = [
 async def test_foreign_and_malformed_messages_are_ignored(
     bus: Bus, hub: Hub, log: EventLog, redis: RedisServer, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with hub.subscribe("tasks") as tasks:
+    task_id = uuid.uuid4()
+    async with hub.subscribe("tasks") as tasks, hub.subscribe("logs"), hub.subscribe_log(task_id):
         for seq, message in enumerate(FOREIGN, start=1):
-            text = message.replace("EPOCH", bus.epoch).replace("NEXT", str(seq))
+            text = message.replace("EPOCH", bus.epoch).replace("NEXT", str(seq)).replace("UUID", str(task_id))
             for _ in range(3):
                 await redis.command("PUBLISH", f"{prefix}:events", text)
             await bus.publish(await log.write("tasks"))
