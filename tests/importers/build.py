@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from domain.records import Batch
+from domain.records import Batch, TaskRecord
 from ingest.claude_code.reader import Reader
 from ingest.claude_code.rows import parse_line, row_id
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 LATER = START + timedelta(days=1)
+ORIGIN = "claude-code:laptop"
 SESSION = "11111111-2222-4333-8444-555555555555"
 MODEL = "claude-sonnet-4-5-20250929"
 Row = dict[str, Any]
@@ -116,3 +117,28 @@ def read(*rows: Row, reader: Reader | None = None, now: datetime | None = LATER,
     if now is not None:
         reader.finish(now)
     return reader.take_batch()
+
+
+def command(uuid: str, name: str) -> Row:
+    """The row of a slash command."""
+    return prompt(uuid, f"<command-name>/{name}</command-name><command-args></command-args>", 1)
+
+
+def launch(agent_id: str = "a1", **told: Any) -> list[Row]:
+    """A prompt whose turn launches a sub-agent, and what that told."""
+    return [
+        prompt("p"),
+        answer("a", use("t", "Agent", subagent_type="Explore", description="Look", prompt="Look around"), stop=None),
+        result("r", "t", "Found it", 3, toolUseResult={"agentId": agent_id, "prompt": "Look around", **told}),
+    ]
+
+
+def one(batch: Batch) -> TaskRecord:
+    """The only task."""
+    assert len(batch.tasks) == 1
+    return batch.tasks[0]
+
+
+def by_name(batch: Batch) -> dict[str, TaskRecord]:
+    """Tasks by external id."""
+    return {task.external_id: task for task in batch.tasks}

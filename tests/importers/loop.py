@@ -158,3 +158,18 @@ class Project:
     async def stories(self) -> list[tuple[Any, ...]]:
         """Stories of all runs."""
         return await self.rows("SELECT key, status FROM stories ORDER BY key, status")
+
+
+PRD = prd(
+    story("US-1", passes=True, estimatedComplexity="high"),
+    story("US-2", priority=2, dependencies=["US-1"]),
+    story("US-3", dependencies=["US-2", "US-9"]),
+)
+
+
+def whole(project: Project) -> None:
+    """A run with all of its files."""
+    project.metrics(metrics(iteration(1, "US-1"), iteration(2, "US-2", status="failure", agents_used=["a", "b"])))
+    project.write(f".claude-loop/runs/{RUN}/summary.json", {"cost": {"total_usd": 0.3}, "stories": {"total": 3}})
+    project.write("prd.json", PRD)
+    project.write("progress.txt", HEAD + block("US-1", "2026-01-13 20:00:50", "- Made it", "", "- Tested it"))

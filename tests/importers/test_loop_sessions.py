@@ -1,18 +1,15 @@
 """A loop at work: which run its session belongs to. Its own stamp and that of the run's folder are taken apart."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from db.database import Database
 from tests.importers.loop import (
     HEAD,
     LATER,
     RUN,
     START,
-    Fetch,
     Project,
     at,
     block,
@@ -26,11 +23,6 @@ PRD = prd(story("US-1"), story("US-2", priority=2), story("US-3", priority=3))
 DONE = prd(story("US-1", passes=True), story("US-2", priority=2), story("US-3", priority=3))
 RUNS = "SELECT external_id, status, current_story_key FROM runs ORDER BY 1"
 OWNERS = "SELECT DISTINCT r.external_id FROM stories s JOIN runs r ON r.id = run_id ORDER BY 1"
-
-
-@pytest.fixture
-def project(database: Database, fetch: Fetch, tmp_path: Path) -> Project:
-    return Project(database, fetch, tmp_path / "shop")
 
 
 def session(project: Project, stamp: str = RUN, **values: Any) -> None:

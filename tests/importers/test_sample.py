@@ -7,7 +7,7 @@ from pathlib import Path
 
 from db.database import Database, WriteTransaction
 from ingest.sample import NEWEST_AGE, SAMPLE_FOLDER, load_sample, sample_copy
-from tests.importers.test_import import Fetch
+from tests.importers.importer import Fetch
 
 NOW = datetime(2027, 8, 9, 10, 11, 12, 345000, tzinfo=UTC)
 

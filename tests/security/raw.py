@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+HOST = "Host: localhost"
+
 
 @dataclass
 class Wire:
