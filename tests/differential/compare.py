@@ -12,6 +12,7 @@ from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, get_
 from db.database import Database
 from db.pages import EventPosition
 from domain.ids import parse_id
+from execution.plans.plan import Plan
 from execution.plans.service import Executor, Operation
 from resolvers.context import SCOPES, Viewer
 from resolvers.live_tasks import TaskChange, TaskLeave
@@ -61,6 +62,7 @@ class Judge:
             if "was not read" in error.message:
                 raise Differs(f"{error}\n{document.text}")
         self._count(fell_back, judged, seed)
+        self.seen["without faults, joined"] += seed is None and any(map(joins, plans.plans_of(operation)))
         problem = difference(planned, judged)
         if ours.database.write_count != theirs.database.write_count:
             problem = f"written {ours.database.write_count} times, not {theirs.database.write_count}"
@@ -91,6 +93,11 @@ class Judge:
         self.seen["by a plan alone"] += not fell_back
         self.seen["without faults"] += seed is None
         self.seen["without faults, by a plan alone"] += seed is None and not fell_back
+
+
+def joins(plan: Plan) -> bool:
+    """Whether it reads rows to one beside their parents."""
+    return any("." in column for row in plan.rows.values() for column in row.columns)
 
 
 def code(error: GraphQLError) -> str:

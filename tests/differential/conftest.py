@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from db.database import open_database
+from db.models import base
 from db.statements import raw_statement
 from domain.ids import new_id, show_id
 from domain.writer import apply
@@ -30,6 +31,12 @@ KINDS = {
     "run": "runs",
     "story": "stories",
 }
+
+
+@pytest.fixture(autouse=True)
+def narrow_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of all shapes: with the 48 of a server the first documents would use up what those behind them join by."""
+    monkeypatch.setattr(base, "MAX_NARROW", 10_000)
 
 
 @pytest.fixture(scope="session")

@@ -89,4 +89,5 @@ async def test_plans_answer_as_graphql_core_does(
     record_property("compared", {**judge.seen, "mismatches": len(found)})
     record_property("fallbacks", dict(judge.apart.fallbacks + judge.joined.fallbacks))
     assert not found, "\n\n".join(found)
+    assert judge.seen["without faults, joined"] > 0
     assert judge.seen["by a plan alone"] > 0.4 * judge.seen["documents"]
