@@ -117,7 +117,9 @@ class Scope:
                     self._loading.discard(task)
 
             loader = self._loaders[function, args] = DataLoader(load_fn=load_all)
-        return loader.load(key)
+        found = loader.load(key)
+        # Many wait for one: when an error ends the siblings of one field, the others keep waiting.
+        return found if cast("asyncio.Future[Any]", found).done() else asyncio.shield(found)
 
     def close(self) -> None:
         """Stop what is still being loaded: nobody waits for it any more."""

@@ -1,5 +1,6 @@
 """How plans and graphql-core share the work: what is planned, what falls back, and that nothing runs twice."""
 
+import asyncio
 import time
 from collections import Counter
 from itertools import combinations
@@ -44,16 +45,21 @@ def operation_of(text: str) -> Operation:
 class Read:
     """The reader, and how often each statement ran."""
 
-    def __init__(self, reader: Any, failing: str | None = None) -> None:
+    def __init__(self, reader: Any, failing: str | None = None, slow: str | None = None) -> None:
         self._reader = reader
         self._failing = failing
+        self._slow = slow
         self.epoch = reader.epoch
         self.statements: Counter[str] = Counter()
 
     async def fetch(self, statement: Any, *values: Any) -> list[Any]:
         self.statements[statement.sql] += 1
-        if self._failing is not None and f"FROM {self._failing} " in statement.sql.replace("\n", " ") + " ":
+        sql = statement.sql.replace("\n", " ") + " "
+        if self._failing is not None and f"FROM {self._failing} " in sql:
+            await asyncio.sleep(0.05 if self._slow else 0)
             raise ConnectionError("lost")
+        if self._slow is not None and f"FROM {self._slow} " in sql:
+            await asyncio.sleep(0.2)
         return list(await self._reader.fetch(statement, *values))
 
     async def fetch_row(self, statement: Any, *values: Any) -> Any:
@@ -132,8 +138,7 @@ async def test_a_query_runs_on_its_plan_alone(judge: Judge, name: str, variables
     assert not executor.fallbacks
 
 
-async def test_a_plan_reads_the_columns_that_it_shows(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "MAX_NARROW", 10_000)  # the plans of other tests may have used up what there are
+async def test_a_plan_reads_the_columns_that_it_shows(judge: Judge) -> None:
     text = "{ tasks(first: 2) { nodes { title durationMs conversation { title } logs(first: 2) { nodes { text } } } } }"
     result, executor, read = await run(judge, text)
     assert result.errors is None
@@ -143,7 +148,9 @@ async def test_a_plan_reads_the_columns_that_it_shows(judge: Judge, monkeypatch:
     assert not any(f".{name}" in statements for name in ("external_id", "git_branch", "tags", "stream", "truncated"))
 
 
-def test_statements_for_narrow_rows_are_few() -> None:
+def test_statements_for_narrow_rows_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "MAX_NARROW", MAX_NARROW)
+
     class Wide(Row):
         always = frozenset(("a",))
 
@@ -178,6 +185,23 @@ async def test_a_failed_batch_is_not_read_again(judge: Judge) -> None:
     assert result.data is not None
     assert {str(error.original_error) for error in result.errors or ()} == {"lost"}
     assert all(task["id"] and task["project"] is None for task in result.data["tasks"]["nodes"])
+
+
+async def test_an_error_takes_no_row_from_others_that_read_it_too(judge: Judge) -> None:
+    """graphql-core cancels the siblings of a field that failed; what they were reading, others may wait for."""
+    text = """query Both($id: ID!) {
+              one: task(id: $id) { logs(first: 1) { nodes { text } } agent { name } }
+              other: task(id: $id) { agent { name } } }"""
+    found, _, _ = await run(judge, "{ agents(first: 1) { nodes { currentTasks(first: 1) { nodes { id } } } } }")
+    assert found.data is not None
+    wanted = found.data["agents"]["nodes"][0]["currentTasks"]["nodes"][0]["id"]
+    context = judge.context(None)
+    context.database.read = Read(context.database.read, failing="log_lines", slow="agents")
+    result = await Executor(SCHEMA, plans=False).execute(operation_of(text), {"id": wanted}, context)
+    assert [error.path for error in result.errors or ()] == [["one", "logs"]]
+    assert result.data is not None
+    assert result.data["one"] is None
+    assert result.data["other"]["agent"]["name"]
 
 
 async def test_a_failed_root_is_told_by_the_plan(judge: Judge) -> None:
