@@ -1,6 +1,7 @@
 """What the clock alone changes, from outside: tasks get stuck and free again, commands time out, one process sweeps."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,10 +20,18 @@ from settings import Settings
 from tests.api.mutate import events, mutate
 from tests.client import Server
 from tests.serving import serving
-from tests.storage.build import START
+from tests.storage.build import START, usage
 
 MARK = "query Mark($id: ID!) { task(id: $id) { status revision updatedAt stuckSince stuckReason } }"
 MARKED = "query Marked($stuck: Boolean) { tasks(filter: {isStuck: $stuck}) { nodes { externalId } totalCount } }"
+SUMS = """
+query Sums($filter: TaskFilter!) {
+  summary(range: {between: {from: "2000-01-01T00:00:00Z", to: "2100-01-01T00:00:00Z"}}, filter: $filter) {
+    taskCount
+    usage { callCount }
+  }
+}
+"""
 MOMENT = timedelta(milliseconds=1)
 
 
@@ -208,6 +217,31 @@ async def test_is_stuck_filters_and_more_than_a_page_is_swept(
     assert found[True] == {f"t{n}" for n in range(10)} - found[False]
     assert len(found[None]) == 10
     assert (await server.query(MARKED, stuck=True))["tasks"]["totalCount"] == 8
+
+
+@pytest.mark.parametrize("is_any_stuck", [True, False])
+async def test_sums_tell_stuck_tasks_from_others(
+    server: Server, sweeper: Sweeper, clock: Clock, is_any_stuck: bool
+) -> None:
+    """A call of no task is of neither, also when nothing is stuck at all."""
+    names = [*(["stuck"] if is_any_stuck else []), "waits", "waits too"]
+    for name in names:
+        await new(server, "RUNNING" if name == "stuck" else "QUEUED", name)
+    made_by: list[dict[str, Any]] = [{"task": Ref("test", name)} for name in names for _ in name]
+    await server.write(Batch(usage=[usage("", f"call {n}", **by) for n, by in enumerate([*made_by, {"task": None}])]))
+    clock.now = START + SILENT
+    await sweeper.sweep()
+    found = {}
+    for chosen in (
+        {"isStuck": True},
+        {"isStuck": False},
+        {"isStuck": False, "source": ["ENGINE"]},
+        {"source": ["API"]},
+    ):
+        summary = (await server.query(SUMS, filter=chosen))["summary"]
+        found[json.dumps(chosen)] = (summary["taskCount"], summary["usage"]["callCount"])
+    waiting = (2, len("waits") + len("waits too"))
+    assert list(found.values()) == [(1, len("stuck")) if is_any_stuck else (0, 0), waiting, waiting, (0, 0)]
 
 
 async def test_followers_hear_of_a_mark(server: Server, sweeper: Sweeper, clock: Clock) -> None:
