@@ -11,7 +11,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,26 @@ def _dies_with_parent(death_signal: int) -> Callable[[], None]:
     return prepare
 
 
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Have SIGINT and SIGTERM wait for the end of the block.
+
+    Python calls hooks when it forks, logging's among them, and drops what is raised in one: a stop would be lost there.
+    """
+    heard: list[int] = []
+    stops = (signal.SIGINT, signal.SIGTERM)
+    handlers = {stop: handler for stop in stops if callable(handler := signal.getsignal(stop))}
+    for stop in handlers:
+        signal.signal(stop, lambda number, _frame: heard.append(number))
+    try:
+        yield
+    finally:
+        for stop, handler in handlers.items():
+            signal.signal(stop, handler)
+    for number in heard:
+        signal.raise_signal(number)
+
+
 def start_child(
     command: Sequence[str | Path],
     *,
@@ -89,20 +110,29 @@ def start_child(
     """Start a child that ends with us. Call it in the main thread: the signal follows the thread that forked."""
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("local stores are started in the main thread: their children die with the starting thread")
-    return subprocess.Popen(
-        [str(word) for word in command],
-        stdin=source,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        env=ENVIRONMENT,
-        start_new_session=True,
-        pass_fds=keep_fds,
-        user=account.uid if account else None,
-        group=account.gid if account else None,
-        extra_groups=[] if account else None,
-        preexec_fn=_dies_with_parent(death_signal),
-    )
+    child = None
+    try:
+        with _signals_later():
+            child = subprocess.Popen(
+                [str(word) for word in command],
+                stdin=source,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env=ENVIRONMENT,
+                start_new_session=True,
+                pass_fds=keep_fds,
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=[] if account else None,
+                preexec_fn=_dies_with_parent(death_signal),
+            )
+    except BaseException:
+        if child is not None:
+            child.kill()
+            child.wait()
+        raise
+    return child
 
 
 def stop_child(child: subprocess.Popen[bytes], steps: Sequence[tuple[signal.Signals, float]]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local import AlreadyRunning, DataFolder, LocalStoreError, LocalStores, running_stores
+from local.process import start_child
 from tests.local_stores.conftest import HolderFactory, connect, processes_naming, sockets_of, wait_until
 
 
@@ -82,3 +84,29 @@ def test_a_data_folder_that_cannot_be_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalStoreError, match=r"cannot be used .*FLEETGRAPH_DATA_DIR"):
         DataFolder(tmp_path / "file").__enter__()
+
+
+IN_FORK: list[signal.Signals] = []  # signals that come while a process forks
+
+
+def _signal_in_fork() -> None:
+    if IN_FORK:
+        os.kill(os.getpid(), IN_FORK.pop())
+
+
+os.register_at_fork(after_in_parent=_signal_in_fork)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_is_heard_while_a_child_is_started(how: signal.Signals) -> None:
+    """Python drops what is raised in a hook of `fork`."""
+    command = ["sleep", f"7{os.getpid()}"]
+    before = signal.signal(how, signal.default_int_handler)
+    IN_FORK.append(how)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            start_child(command, output=subprocess.DEVNULL, death_signal=signal.SIGKILL)
+        assert signal.getsignal(how) is signal.default_int_handler
+    finally:
+        signal.signal(how, before)
+    assert processes_naming(command[1]) == []
